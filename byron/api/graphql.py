@@ -1,0 +1,168 @@
+"""A component's GraphQL schema, built with Graphene from schema.yaml; its fields run commands."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import graphene
+from django.db import models
+from django.http import HttpRequest
+from django.utils.module_loading import import_string
+from graphql import GraphQLResolveInfo
+
+from byron.api.references import Loaded, ReferenceLoader, attribute_value
+from byron.commands.runner import CommandRunner
+from byron.events.event import Event
+from byron.schema.installed import ComponentConfig
+from byron.schema.model import Attribute, Command, InputType, ObjectType, TypeRef
+from byron.schema.types import SCALARS
+
+Resolver = Callable[..., Any]
+
+
+@dataclass(slots=True)
+class Execution:
+    """What one request gathers while it is executed; resolvers find it as `info.context`."""
+
+    request: HttpRequest | None = None
+    #: What the request's mutations published.
+    events: list[Event] = field(default_factory=list)
+    #: The references loaded so far.
+    loaded: Loaded = field(default_factory=dict)
+
+
+def build_schema(config: ComponentConfig) -> graphene.Schema:
+    """Return the GraphQL schema of a component, with a resolver for each command."""
+    return _Builder(config).build()
+
+
+class _Builder:
+    """Build each GraphQL type once, by the name that schema.yaml gives it."""
+
+    def __init__(self, config: ComponentConfig) -> None:
+        self._config = config
+        self._component = config.component
+        self._runner = CommandRunner(config)
+        self._types: dict[str, Any] = {name: import_string(scalar.graphql) for name, scalar in SCALARS.items()}
+
+    def build(self) -> graphene.Schema:
+        content = self._component.content
+        for enum in content.enums:
+            members = [(value, value) for value in enum.values]
+            self._types[enum.name] = graphene.Enum(enum.name, members, description=enum.description)
+        for group in content.inputs:
+            self._types[group.name] = self._input(group)
+        for kind in content.types:
+            self._types[kind.name] = self._object(kind)
+        queries = [command for command in content.commands if command.type == "query"]
+        mutations = [command for command in content.commands if command.type == "mutation"]
+        return graphene.Schema(
+            query=self._root("Query", queries),
+            mutation=self._root("Mutation", mutations) if mutations else None,
+            types=[self._types[declared.name] for declared in (*content.types, *content.inputs, *content.enums)],
+            auto_camelcase=False,
+        )
+
+    def _root(self, name: str, commands: list[Command]) -> Any:
+        fields: dict[str, Any] = {command.name: self._command(command) for command in commands}
+        if not fields:
+            # GraphQL requires a query: a component that declares none still says its name.
+            component = self._component.name
+            fields["component"] = graphene.Field(graphene.String, required=True, resolver=lambda *_: component)
+        return type(name, (graphene.ObjectType,), fields)
+
+    def _command(self, command: Command) -> graphene.Field:
+        arguments = {
+            argument.python_name: graphene.Argument(
+                self._reference(argument.type), name=argument.name, description=argument.description
+            )
+            for argument in self._component.arguments(command)
+        }
+        return graphene.Field(
+            self._reference(command.return_type),
+            args=arguments,
+            resolver=self._command_resolver(command),
+            description=command.description,
+        )
+
+    def _command_resolver(self, command: Command) -> Resolver:
+        kind = self._component.types.get(command.return_type.name)
+
+        def resolve(root: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
+            execution: Execution = info.context
+            outcome = self._runner.run(command, _plain(arguments), execution.request)
+            execution.events.extend(outcome.events)
+            value = outcome.value
+            if isinstance(value, models.QuerySet):
+                value = list(value)
+            if kind is not None:
+                loader = ReferenceLoader(self._config, info.fragments, execution.loaded)
+                for node in info.field_nodes:
+                    loader.load(value if isinstance(value, list) else [value], kind, node.selection_set)
+            return value
+
+        return resolve
+
+    def _object(self, kind: ObjectType) -> Any:
+        fields: dict[str, Any] = {"id": graphene.Field(graphene.ID, required=True, resolver=_resolve_id)}
+        for attribute in kind.attributes:
+            fields[attribute.name] = graphene.Field(
+                self._reference(attribute.type),
+                resolver=self._attribute_resolver(attribute),
+                description=attribute.description,
+            )
+        return type(kind.name, (graphene.ObjectType,), fields | _meta(kind.description))
+
+    def _attribute_resolver(self, attribute: Attribute) -> Resolver:
+        target = attribute.type.name
+        if target not in self._component.types:
+            return lambda source, info: attribute_value(source, attribute, reference=False)
+
+        def resolve(source: Any, info: GraphQLResolveInfo) -> Any:
+            loaded: Loaded = info.context.loaded
+            identities = attribute_value(source, attribute, reference=True)
+            if isinstance(identities, list):
+                return [loaded.get((target, identity)) for identity in identities]
+            return loaded.get((target, identities)) if identities else None
+
+        return resolve
+
+    def _input(self, group: InputType) -> Any:
+        fields = {
+            attribute.python_name: graphene.InputField(
+                # Lazily: inputs may refer to one another in any order.
+                self._reference(attribute.type),
+                name=attribute.name,
+                description=attribute.description,
+            )
+            for attribute in group.attributes
+        }
+        return type(group.name, (graphene.InputObjectType,), fields | _meta(group.description))
+
+    def _reference(self, reference: TypeRef) -> Any:
+        item: Any = lambda name=reference.name: self._types[name]  # noqa: E731
+        if reference.name in SCALARS:
+            item = self._types[reference.name]
+        if reference.is_list:
+            item = graphene.List(graphene.NonNull(item) if reference.items_required else item)
+        return graphene.NonNull(item) if reference.required else item
+
+
+def _meta(description: str | None) -> dict[str, Any]:
+    return {"Meta": type("Meta", (), {"description": description})} if description else {}
+
+
+def _resolve_id(source: Any, info: GraphQLResolveInfo) -> Any:
+    return source.get("id") if isinstance(source, Mapping) else source.pk
+
+
+def _plain(value: Any) -> Any:
+    """Return arguments as commands get them: plain dicts, and enum values by their names."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.value if isinstance(value, enum.Enum) else value

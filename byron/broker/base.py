@@ -1,0 +1,133 @@
+"""The broker's contract: what publishing, fetching and acknowledging mean, whatever carries them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from byron.events.event import Message, StoredMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogInfo:
+    """The state of a namespace's event log.
+
+    `first` and `last` are positions; an empty log has `last == 0` and `first <= 1`.
+    """
+
+    created: datetime
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledgement:
+    """The broker's word that it holds a message: its position, and whether it had it before."""
+
+    position: int
+    duplicate: bool = False
+
+
+class Consumer(ABC):
+    """A durable reader of the log, in order, for one lane of one component.
+
+    Messages arrive at least once and in the log's order. Acknowledging one acknowledges all before
+    it; what was not acknowledged comes again after the consumer is opened anew. Methods are called
+    from one thread and block it, never the broker's own.
+    """
+
+    @abstractmethod
+    def fetch(self, limit: int, timeout: float) -> list[StoredMessage]:
+        """Return what is there, up to `limit`, as soon as there is anything.
+
+        Waits up to `timeout` seconds for the first message, never for more to fill a batch; an empty
+        list means that time ran out. Raises BrokerUnavailableError while the broker is away, and
+        LogMismatchError when the stream or the durable consumer is gone.
+        """
+
+    @abstractmethod
+    def acknowledge(self, position: int) -> None:
+        """Acknowledge every message up to this position, without waiting for the broker."""
+
+    @abstractmethod
+    def pending(self) -> int:
+        """Return how many messages of the log this consumer has not been given yet: its lag.
+
+        Raises BrokerUnavailableError.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop receiving; the durable consumer stays at the broker. Idempotent."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Broker(ABC):
+    """One namespace's event log. Thread-safe; one per process and namespace is enough."""
+
+    #: Whether the log outlives the process.
+    supports_persistence: bool = False
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+
+    @abstractmethod
+    def ensure_log(self) -> LogInfo:
+        """Create the log when it is missing, with Byron's rules, and return its state.
+
+        An existing log is never changed in a way that could lose events. Raises BrokerError.
+        """
+
+    @abstractmethod
+    def log_info(self) -> LogInfo:
+        """Return the log's state. Raises LogMismatchError when there is no log."""
+
+    @abstractmethod
+    def publish(self, messages: Sequence[Message], timeout: float) -> list[Acknowledgement]:
+        """Append messages to the log: all of them, next to one another, or none.
+
+        Returns when the broker holds them durably. A message whose id the log got within the
+        duplicate window is not stored twice. Nothing is ever sent after this method returned.
+        Raises BrokerUnavailableError (certainly not stored), OutcomeUnknownError (may be stored),
+        PublishDeniedError, or BrokerError when the broker refuses for another reason.
+        """
+
+    @abstractmethod
+    def get(self, position: int) -> StoredMessage | None:
+        """Return the message at a position, or None when the log has none there."""
+
+    @abstractmethod
+    def consumer(self, name: str, events: Sequence[str], after: int) -> Consumer:
+        """Open the durable consumer `name` over these event names, starting after a position.
+
+        `after` is the Cache's checkpoint (0: from the beginning). A durable consumer that stands
+        elsewhere, because the Cache was restored or rebuilt or acknowledgements were lost, is moved
+        there. One that filters other events is changed to these. Raises BrokerUnavailableError.
+        """
+
+    @abstractmethod
+    def is_connected(self) -> bool:
+        """Whether the broker could be reached when last heard of; never blocks."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of connections and threads. Idempotent."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

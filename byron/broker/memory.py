@@ -1,0 +1,162 @@
+"""A broker inside this process, for tests: the same promises, gone with the process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from time import monotonic
+
+from byron.broker.base import Acknowledgement, Broker, Consumer, LogInfo
+from byron.events.event import Message, StoredMessage
+from byron.events.subjects import event_filter
+from byron.exceptions import BrokerError, BrokerUnavailableError, LogMismatchError
+
+
+class MemoryBroker(Broker):
+    """A namespace's event log as a list, which tests may read as `messages`.
+
+    Setting `available` to False simulates an outage: every operation then raises
+    BrokerUnavailableError, and waiting fetches do so when their time runs out.
+    """
+
+    supports_persistence = False
+
+    def __init__(self, namespace: str) -> None:
+        super().__init__(namespace)
+        self.messages: list[StoredMessage] = []
+        self._positions: dict[str, int] = {}
+        self._created: datetime | None = None
+        self._available = True
+        self._closed = False
+        self._changed = threading.Condition()
+
+    @property
+    def available(self) -> bool:
+        return self._available
+
+    @available.setter
+    def available(self, value: bool) -> None:
+        with self._changed:
+            self._available = value
+            self._changed.notify_all()
+
+    def _require_available(self) -> None:
+        if self._closed:
+            raise BrokerUnavailableError("The broker is closed.")
+        if not self._available:
+            raise BrokerUnavailableError("The broker is unavailable: an outage is simulated.")
+
+    def ensure_log(self) -> LogInfo:
+        with self._changed:
+            self._require_available()
+            if self._created is None:
+                self._created = datetime.now(UTC)
+            return self._log_info()
+
+    def log_info(self) -> LogInfo:
+        with self._changed:
+            self._require_available()
+            return self._log_info()
+
+    def _log_info(self) -> LogInfo:
+        if self._created is None:
+            raise LogMismatchError(f"There is no event log for namespace {self.namespace!r}; ensure_log() creates it.")
+        return LogInfo(created=self._created, first=1, last=len(self.messages))
+
+    def publish(self, messages: Sequence[Message], timeout: float) -> list[Acknowledgement]:
+        with self._changed:
+            self._require_available()
+            if self._created is None:
+                raise BrokerError(f"There is no event log for namespace {self.namespace!r}; call ensure_log() first.")
+            acknowledgements = [self._append(message) for message in messages]
+            self._changed.notify_all()
+            return acknowledgements
+
+    def _append(self, message: Message) -> Acknowledgement:
+        known = self._positions.get(message.id)
+        if known is not None:
+            return Acknowledgement(position=known, duplicate=True)
+        position = len(self.messages) + 1
+        self.messages.append(
+            StoredMessage(subject=message.subject, headers=dict(message.headers), body=message.body, position=position)
+        )
+        self._positions[message.id] = position
+        return Acknowledgement(position=position)
+
+    def get(self, position: int) -> StoredMessage | None:
+        with self._changed:
+            self._require_available()
+            self._log_info()
+            return self.messages[position - 1] if 0 < position <= len(self.messages) else None
+
+    def consumer(self, name: str, events: Sequence[str], after: int) -> MemoryConsumer:
+        if not events:
+            raise BrokerError(f"Consumer {name!r} needs the name of at least one event.")
+        with self._changed:
+            self._require_available()
+            last = self._log_info().last
+        if last < after:
+            raise LogMismatchError(f"The log ends at position {last}, before the checkpoint {after}.")
+        return MemoryConsumer(self, frozenset(event_filter(self.namespace, event) for event in events), after)
+
+    def is_connected(self) -> bool:
+        return self._available and not self._closed
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+class MemoryConsumer(Consumer):
+    """A reader of a MemoryBroker's list. Only the caller's checkpoint outlives it."""
+
+    def __init__(self, broker: MemoryBroker, filters: frozenset[str], after: int) -> None:
+        self._broker = broker
+        self._filters = filters
+        self._position = after
+        self._closed = False
+
+    def fetch(self, limit: int, timeout: float) -> list[StoredMessage]:
+        deadline = monotonic() + timeout
+        broker = self._broker
+        with broker._changed:
+            while True:
+                if self._closed:
+                    raise BrokerUnavailableError("The consumer is closed.")
+                available = broker.is_connected()
+                found = self._take(limit) if available else []
+                remaining = deadline - monotonic()
+                if found or (remaining <= 0 and available):
+                    return found
+                if remaining <= 0:
+                    broker._require_available()
+                broker._changed.wait(max(remaining, 0.0))
+
+    def _take(self, limit: int) -> list[StoredMessage]:
+        found: list[StoredMessage] = []
+        for message in self._broker.messages[self._position :]:
+            if len(found) == limit:
+                break
+            self._position = message.position
+            if self._matches(message.subject):
+                found.append(message)
+        return found
+
+    def _matches(self, subject: str) -> bool:
+        namespace, _, _, event = subject.split(".", 3)
+        return f"{namespace}.*.*.{event}" in self._filters
+
+    def acknowledge(self, position: int) -> None:
+        """Do nothing: without a broker's memory of its readers, the caller's checkpoint is all there is."""
+
+    def pending(self) -> int:
+        with self._broker._changed:
+            self._broker._require_available()
+            return sum(self._matches(message.subject) for message in self._broker.messages[self._position :])
+
+    def close(self) -> None:
+        with self._broker._changed:
+            self._closed = True
+            self._broker._changed.notify_all()

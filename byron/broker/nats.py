@@ -1,0 +1,175 @@
+"""The broker that carries a namespace's events: NATS JetStream."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+import weakref
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+from byron.broker import nats_api
+from byron.broker.base import Acknowledgement, Broker, LogInfo
+from byron.broker.nats_api import call_api, find, stream_config
+from byron.broker.nats_consumer import NatsConsumer
+from byron.broker.nats_link import Link
+from byron.broker.nats_publisher import Publisher
+from byron.broker.nats_session import Request, Session, UnansweredError, public_addresses
+from byron.events.event import Message, StoredMessage
+from byron.events.subjects import event_filter, namespace_filter, stream_name
+from byron.exceptions import BrokerError, BrokerUnavailableError, LogMismatchError
+
+T = TypeVar("T")
+
+_CONSUMER_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+#: Headers that a direct get adds to the message's own.
+_ADDED_BY_GET = frozenset({"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp"})
+
+
+class NatsBroker(Broker):
+    """A namespace's event log in JetStream.
+
+    The connection is made at first use and found again after every loss, on a thread of its own. A
+    forked process starts anew with its own. `url` may list several servers, separated by commas.
+    """
+
+    supports_persistence = True
+
+    def __init__(
+        self, namespace: str, url: str, *, replicas: int = 1, name: str = "byron", connect_timeout: float = 2.0
+    ) -> None:
+        """Remember where the broker is. Raises BrokerError for an unusable URL."""
+        super().__init__(namespace)
+        try:
+            self.address = public_addresses(url.split(","))
+        except ValueError as error:
+            raise BrokerError(f"The broker's address is not a URL: {error}.") from error
+        self._url = url
+        self._replicas = replicas
+        self._name = name
+        self._connect_timeout = connect_timeout
+        self._stream = stream_name(namespace)
+        self._closed = False
+        self._start_anew()
+        _brokers.add(self)
+
+    def _start_anew(self) -> None:
+        self._lock = threading.Lock()
+        self._link: Link | None = None
+        self._publisher: Publisher | None = None
+
+    def _connection(self) -> tuple[Link, Publisher]:
+        with self._lock:
+            if self._closed:
+                raise BrokerUnavailableError("The broker object is closed.")
+            if self._link is None or self._publisher is None:
+                self._link = Link(self._url, name=self._name, connect_timeout=self._connect_timeout)
+                self._publisher = Publisher(self._link, self.namespace, self._stream)
+            return self._link, self._publisher
+
+    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self._connection()[0].call(coroutine)
+
+    async def _session(self) -> Session:
+        return await self._connection()[0].session()
+
+    def ensure_log(self) -> LogInfo:
+        return self._call(self._ensure_log())
+
+    async def _ensure_log(self) -> LogInfo:
+        session = await self._session()
+        stream = await find(session, f"STREAM.INFO.{self._stream}")
+        if stream is None:
+            config = stream_config(self._stream, [namespace_filter(self.namespace)], self._replicas)
+            try:
+                stream = await call_api(session, f"STREAM.CREATE.{self._stream}", config)
+            except nats_api.JetStreamError as error:
+                if error.error_code != nats_api.STREAM_NAME_IN_USE:
+                    raise
+                # Another process created it in between, with other options.
+                stream = await call_api(session, f"STREAM.INFO.{self._stream}")
+        subjects = stream["config"].get("subjects", [])
+        if subjects != [namespace_filter(self.namespace)]:
+            raise BrokerError(
+                f"Stream {self._stream!r} exists with the subjects {', '.join(subjects)}, but Byron's event log has "
+                f"{namespace_filter(self.namespace)}. Choose another namespace or move that stream away."
+            )
+        return nats_api.log_info(stream)
+
+    def log_info(self) -> LogInfo:
+        return self._call(self._log_info())
+
+    async def _log_info(self) -> LogInfo:
+        stream = await find(await self._session(), f"STREAM.INFO.{self._stream}")
+        if stream is None:
+            raise LogMismatchError(f"There is no event log for namespace {self.namespace!r}; ensure_log() creates it.")
+        return nats_api.log_info(stream)
+
+    def publish(self, messages: Sequence[Message], timeout: float) -> list[Acknowledgement]:
+        link, publisher = self._connection()
+        return link.call(publisher.publish(messages, timeout))
+
+    def get(self, position: int) -> StoredMessage | None:
+        return self._call(self._get(position)) if position > 0 else None
+
+    async def _get(self, position: int) -> StoredMessage | None:
+        session = await self._session()
+        request = Request(subject=f"$JS.API.DIRECT.GET.{self._stream}", body=json.dumps({"seq": position}).encode())
+        try:
+            answer = await session.exchange([request], nats_api.API_TIMEOUT)
+        except UnansweredError as error:
+            raise BrokerUnavailableError(f"The broker did not answer: {error}") from error
+        headers = answer.headers or {}
+        if headers.get("Status") == "404":
+            return None
+        if headers.get("Status") == "503":
+            # Without its stream, nothing listens: log_info says so in its own words, or that all is well again.
+            await self._log_info()
+            raise BrokerUnavailableError("The event log is not readable at the moment.")
+        if "Status" in headers:
+            raise BrokerError(f"The broker refused to read position {position}: {headers}.")
+        return StoredMessage(
+            subject=headers["Nats-Subject"],
+            headers={name: value for name, value in headers.items() if name not in _ADDED_BY_GET},
+            body=answer.data,
+            position=int(headers["Nats-Sequence"]),
+        )
+
+    def consumer(self, name: str, events: Sequence[str], after: int) -> NatsConsumer:
+        if not _CONSUMER_NAME.fullmatch(name):
+            raise BrokerError(f"{name!r} cannot name a consumer: only letters, digits, '_' and '-' can.")
+        if not events:
+            raise BrokerError(f"Consumer {name!r} needs the name of at least one event.")
+        filters = [event_filter(self.namespace, event) for event in dict.fromkeys(events)]
+        consumer = NatsConsumer(self._connection()[0], self._stream, name, filters, after)
+        self._call(consumer.start())
+        return consumer
+
+    def is_connected(self) -> bool:
+        link = self._link
+        return link is not None and link.is_connected
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            link, self._link = self._link, None
+        if link is not None:
+            link.close()
+
+
+_brokers: weakref.WeakSet[NatsBroker] = weakref.WeakSet()
+
+#: What a forked process inherited. Its sockets are the parent's, so nothing of it may be finalized here.
+_inherited: list[Any] = []
+
+
+def _start_anew_in_fork() -> None:
+    for broker in list(_brokers):
+        _inherited.append((broker._link, broker._publisher))
+        broker._start_anew()
+
+
+os.register_at_fork(after_in_child=_start_anew_in_fork)

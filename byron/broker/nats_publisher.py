@@ -1,0 +1,185 @@
+"""Publishing to JetStream: one message as such, several as an atomic batch, none twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from uuid import uuid4
+
+from byron.broker.base import Acknowledgement
+from byron.broker.nats_api import (
+    BATCH_HAS_DUPLICATE,
+    WRONG_LAST_MESSAGE_ID,
+    JetStreamError,
+    NoResponderError,
+    parse_answer,
+)
+from byron.broker.nats_link import Link
+from byron.broker.nats_session import Request, Session, UnansweredError
+from byron.events.event import Message
+from byron.exceptions import BrokerError, BrokerUnavailableError, OutcomeUnknownError
+
+#: How often a publish is sent at most, always with the same message ids.
+TRIES = 3
+
+#: Messages in one atomic batch: the server's limit.
+LARGEST_BATCH = 1000
+
+#: Batches on their way at a time. The server takes 50 per stream from all its clients and refuses more.
+_CONCURRENT_BATCHES = 8
+
+#: Seconds before the next try when the server refused for a reason that passes.
+_PAUSE = 0.05
+
+#: No message has this id, so a message that expects it to be the last one is never stored.
+_NEVER_AN_ID = "byron-asks-only"
+
+
+class Publisher:
+    """Publishes to one namespace's stream over one link. Lives on the link's event loop."""
+
+    def __init__(self, link: Link, namespace: str, stream: str) -> None:
+        self._link = link
+        self._namespace = namespace
+        self._stream = stream
+        self._batches = asyncio.Semaphore(_CONCURRENT_BATCHES)
+
+    async def publish(self, messages: Sequence[Message], timeout: float) -> list[Acknowledgement]:
+        """Publish as `Broker.publish` says.
+
+        The time is divided among the tries. A first try without a connection fails at once: nothing
+        was sent. After a try without an answer nothing short of one tells what happened, so the
+        following tries also wait for the connection to come back.
+        """
+        unique = list({message.id: message for message in messages}.values())
+        if not unique:
+            return []
+        if len(unique) > LARGEST_BATCH:
+            raise BrokerError(f"{len(unique)} messages do not fit into one batch; at most {LARGEST_BATCH} do.")
+        clock = asyncio.get_running_loop().time
+        start = clock()
+        unanswered = False
+        problem: BrokerError | None = None
+        for attempt in range(1, TRIES + 1):
+            deadline = start + timeout * attempt / TRIES
+            try:
+                session = await self._session(deadline - clock() if unanswered else 0, start + timeout - clock())
+                return _in_order(messages, await self._store(session, unique, max(deadline - clock(), 0.001)))
+            except UnansweredError as error:
+                unanswered, problem = True, error
+            except BrokerUnavailableError as error:
+                problem = error
+                if not unanswered:
+                    raise
+            except (JetStreamError, NoResponderError) as error:
+                problem = error
+                if isinstance(error, JetStreamError) and not error.passes:
+                    break
+                if attempt < TRIES:
+                    await asyncio.sleep(max(0.0, min(_PAUSE, deadline - clock())))
+        if unanswered:
+            raise OutcomeUnknownError(f"The log may or may not hold what was published: {problem}") from problem
+        if isinstance(problem, NoResponderError):
+            raise BrokerError(
+                f"There is no event log for namespace {self._namespace!r}: no stream takes "
+                f"{unique[0].subject!r}. Call ensure_log() before publishing."
+            ) from problem
+        raise BrokerError(f"The broker refused the publish: {problem}") from problem
+
+    async def _session(self, patience: float, remaining: float) -> Session:
+        if patience > 0:
+            return await self._link.session_within(patience)
+        try:
+            async with asyncio.timeout(remaining):
+                return await self._link.session()
+        except TimeoutError as error:
+            raise BrokerUnavailableError("The broker cannot be reached in time.") from error
+
+    async def _store(self, session: Session, messages: Sequence[Message], timeout: float) -> dict[str, Acknowledgement]:
+        if len(messages) > 1:
+            async with self._batches:
+                return await self._store_batch(session, messages, timeout)
+        [message] = messages
+        return {message.id: await self._send(session, [_request(message, {})], timeout)}
+
+    async def _store_batch(
+        self, session: Session, messages: Sequence[Message], timeout: float
+    ) -> dict[str, Acknowledgement]:
+        batch = uuid4().hex
+        requests = [
+            _request(message, {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)})
+            for number, message in enumerate(messages, 1)
+        ]
+        requests[-1] = _request(
+            messages[-1],
+            {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(len(messages)), "Nats-Batch-Commit": "1"},
+        )
+        try:
+            last = await self._send(session, requests, timeout)
+        except JetStreamError as error:
+            if error.error_code != BATCH_HAS_DUPLICATE:
+                raise
+            return await self._store_rest(session, messages, timeout, error)
+        first = last.position - len(messages) + 1
+        return {message.id: Acknowledgement(position=first + index) for index, message in enumerate(messages)}
+
+    async def _store_rest(
+        self, session: Session, messages: Sequence[Message], timeout: float, refusal: JetStreamError
+    ) -> dict[str, Acknowledgement]:
+        """Find out which messages of a refused batch the log holds, and store the others.
+
+        Server 2.15 stores nothing of a batch when the log got any of its message ids within the
+        duplicate window (error 10201), the ids of an earlier try of the same batch included. It does
+        not say which id it was, nor where its message is.
+        """
+        found = await asyncio.gather(*(self._ask(session, message, timeout) for message in messages))
+        held = {message.id: held for message, held in zip(messages, found, strict=True) if held is not None}
+        rest = [message for message in messages if message.id not in held]
+        if not held:
+            raise refusal
+        if len(rest) == 1:
+            held[rest[0].id] = await self._send(session, [_request(rest[0], {})], timeout)
+        elif rest:
+            held.update(await self._store_batch(session, rest, timeout))
+        return held
+
+    async def _ask(self, session: Session, message: Message, timeout: float) -> Acknowledgement | None:
+        """Ask for the position of a message by its id, within the duplicate window.
+
+        The server looks for duplicates before it compares the last message's id, so a known id is
+        acknowledged as a duplicate, and an unknown one refused.
+        """
+        headers = {"Nats-Msg-Id": message.id, "Nats-Expected-Last-Msg-Id": _NEVER_AN_ID}
+        try:
+            return await self._send(session, [Request(subject=message.subject, headers=headers)], timeout)
+        except JetStreamError as error:
+            if error.error_code == WRONG_LAST_MESSAGE_ID:
+                return None
+            raise
+
+    async def _send(self, session: Session, requests: Sequence[Request], timeout: float) -> Acknowledgement:
+        answer = await session.exchange(requests, timeout)
+        acknowledged = parse_answer(answer.data, answer.headers)
+        if acknowledged.get("stream") != self._stream:
+            raise BrokerError(
+                f"{requests[0].subject!r} went to stream {acknowledged.get('stream')!r}, not to {self._stream!r}: "
+                "another stream takes this namespace's subjects."
+            )
+        return Acknowledgement(position=acknowledged["seq"], duplicate=acknowledged.get("duplicate", False))
+
+
+def _request(message: Message, headers: dict[str, str]) -> Request:
+    return Request(
+        subject=message.subject, body=message.body, headers={**message.headers, "Nats-Msg-Id": message.id, **headers}
+    )
+
+
+def _in_order(messages: Sequence[Message], stored: dict[str, Acknowledgement]) -> list[Acknowledgement]:
+    seen: set[str] = set()
+    acknowledgements = []
+    for message in messages:
+        held = stored[message.id]
+        repeated = Acknowledgement(position=held.position, duplicate=True)
+        acknowledgements.append(repeated if message.id in seen else held)
+        seen.add(message.id)
+    return acknowledgements

@@ -1,0 +1,243 @@
+"""One NATS connection, from its beginning to its loss, and requests over it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+
+from byron.exceptions import BrokerError, BrokerUnavailableError, PublishDeniedError
+
+logger = logging.getLogger("byron.broker")
+
+#: Seconds between checks that nats-py has noticed a loss: it does not call back after every kind of it.
+_WATCH_INTERVAL = 0.25
+
+#: Seconds between pings; a server that misses three counts as lost.
+_PING_INTERVAL = 5
+
+#: Seconds that an orderly goodbye may take before the socket is dropped.
+CLOSE_TIMEOUT = 1.0
+
+#: Bytes of a subject and its reply subject: the server ends connections that send control lines over 4096.
+_LONGEST_CONTROL_LINE = 4000
+
+_DENIED = re.compile(r'permissions violation for publish to "([^"]*)"')
+
+
+class UnansweredError(BrokerError):
+    """A request that was sent and not answered: what it did is unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One message to send; the headers are those of NATS."""
+
+    subject: str
+    body: bytes = b""
+    headers: Mapping[str, str] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that count towards the server's max_payload: headers and body."""
+        if self.headers is None:
+            return len(self.body)
+        lines = sum(len(name) + len(value.encode()) + 4 for name, value in self.headers.items())
+        return len("NATS/1.0\r\n\r\n") + lines + len(self.body)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    answer: asyncio.Future[Msg]
+    subjects: frozenset[str]
+
+
+class _Client(Client):
+    """nats-py's client with a faster reading of headers, which takes most of its time per message."""
+
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        headers = {}
+        for line in raw.decode("utf-8", "replace").split("\r\n"):
+            name, colon, value = line.partition(":")
+            if colon:
+                headers[name.strip()] = value.strip()
+        return headers
+
+
+class Session:
+    """One connection from its beginning to its loss. Lives on the link's event loop.
+
+    nats-py's own reconnecting stays off: what it still had buffered would be sent after the
+    reconnect, when the publisher has long been told that its message failed. A new connection is a
+    new session with a new client, and nothing of the old one can reach the server any more.
+    """
+
+    def __init__(self) -> None:
+        self.client = _Client()
+        #: Events to set when the connection is lost.
+        self.wakes: set[asyncio.Event] = set()
+        self._stirred = asyncio.Event()
+        self._problem: Exception | None = None
+        self._inbox = ""
+        self._numbers = itertools.count(1)
+        self._waiting: dict[str, _Waiting] = {}
+
+    @property
+    def is_alive(self) -> bool:
+        return self.client.is_connected
+
+    async def open(self, servers: Sequence[str], *, name: str, timeout: float) -> None:
+        """Connect. Raises BrokerUnavailableError after `timeout` seconds at the latest."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self.client.connect(
+                    list(servers),
+                    name=name,
+                    allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    pending_size=-1,
+                    ping_interval=_PING_INTERVAL,
+                    error_cb=self._on_error,
+                    closed_cb=self._on_closed,
+                )
+                self._inbox = self.client.new_inbox()
+                await self.subscribe(f"{self._inbox}.*", self._on_answer)
+        except (OSError, NatsError, TimeoutError) as error:
+            await self.close()
+            where = public_addresses(servers)
+            reason = str(self._problem or error) or "no answer"
+            raise BrokerUnavailableError(f"The broker at {where} cannot be reached: {reason}.") from error
+
+    async def subscribe(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> Subscription:
+        """Subscribe without nats-py's limits, beyond which it would drop messages."""
+        return await self.client.subscribe(subject, cb=callback, pending_msgs_limit=0, pending_bytes_limit=0)
+
+    async def exchange(self, requests: Sequence[Request], timeout: float) -> Msg:
+        """Send these messages in order and return the first answer that says something.
+
+        The first and the last carry the reply subject. Raises BrokerUnavailableError when the last
+        was not sent, UnansweredError when it was and no answer came within `timeout` seconds,
+        PublishDeniedError, and BrokerError for messages that the server would not take.
+        """
+        for request in requests:
+            self._refuse_unsendable(request)
+        reply = f"{self._inbox}.{next(self._numbers)}"
+        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        self._waiting[reply] = _Waiting(answer=answer, subjects=frozenset(item.subject for item in requests))
+        try:
+            async with asyncio.timeout(timeout):
+                await self._send(requests, reply)
+                return await answer
+        except TimeoutError as error:
+            self._drop_unsent()
+            raise UnansweredError(f"The broker did not answer within {timeout:.2g} seconds.") from error
+        finally:
+            self._waiting.pop(reply, None)
+
+    async def _send(self, requests: Sequence[Request], reply: str) -> None:
+        last = len(requests) - 1
+        try:
+            for index, request in enumerate(requests):
+                headers = dict(request.headers) if request.headers is not None else None
+                with_reply = reply if index in (0, last) else ""
+                await self.client.publish(request.subject, request.body, with_reply, headers)
+        except NatsError as error:
+            if not self.is_alive:
+                raise BrokerUnavailableError("The connection to the broker was lost.") from error
+            raise BrokerError(f"The message on {request.subject!r} cannot be sent: {error}.") from error
+
+    def _refuse_unsendable(self, request: Request) -> None:
+        limit = self.client.max_payload
+        if request.size > limit:
+            raise BrokerError(
+                f"The message on {request.subject!r} takes {request.size} bytes; "
+                f"the broker takes at most {limit} (its max_payload)."
+            )
+        if len(request.subject) + len(self._inbox) > _LONGEST_CONTROL_LINE:
+            raise BrokerError(f"The subject {request.subject[:60]!r}… is too long for the broker.")
+
+    def _drop_unsent(self) -> None:
+        # A server that stopped reading leaves bytes in this process that would still be sent when it goes on.
+        writer = getattr(self.client._transport, "_io_writer", None)
+        if writer is not None and (self.client.pending_data_size or writer.transport.get_write_buffer_size()):
+            logger.warning("broker stopped reading; connection dropped")
+            writer.transport.abort()
+
+    async def _on_answer(self, message: Msg) -> None:
+        waiting = self._waiting.get(message.subject)
+        # The first message of an atomic batch is answered with nothing at all when it is fine.
+        if waiting is not None and not waiting.answer.done() and (message.data or message.headers):
+            waiting.answer.set_result(message)
+
+    async def _on_error(self, error: Exception) -> None:
+        self._problem = error
+        self._stirred.set()
+        denied = _DENIED.search(str(error))
+        if denied is None:
+            logger.debug("broker error error=%s", error)
+            return
+        # nats-py hands over the server's words in lower case, so two subjects may look the same here.
+        matching = [
+            (waiting, subject)
+            for waiting in self._waiting.values()
+            for subject in waiting.subjects
+            if subject.lower() == denied[1]
+        ]
+        if len({subject for _, subject in matching}) != 1:
+            logger.warning("broker denied a publish subject=%s", denied[1])
+            return
+        for waiting, subject in matching:
+            if not waiting.answer.done():
+                waiting.answer.set_exception(
+                    PublishDeniedError(f"The broker's permissions do not allow publishing on {subject!r}.")
+                )
+
+    async def _on_closed(self) -> None:
+        self._stirred.set()
+
+    async def wait_lost(self) -> None:
+        """Return when the connection is gone, and fail what waits for an answer."""
+        while self.is_alive:
+            self._stirred.clear()
+            try:
+                async with asyncio.timeout(_WATCH_INTERVAL):
+                    await self._stirred.wait()
+            except TimeoutError:
+                continue
+        self._fail_waiting()
+
+    def _fail_waiting(self) -> None:
+        for waiting in self._waiting.values():
+            if not waiting.answer.done():
+                waiting.answer.set_exception(UnansweredError("The connection to the broker was lost."))
+        for wake in self.wakes:
+            wake.set()
+
+    async def close(self) -> None:
+        """Say goodbye, or drop the connection when that does not work at once."""
+        self._fail_waiting()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self.client.close()
+        except (OSError, TimeoutError, NatsError) as error:
+            logger.debug("broker goodbye failed error=%r", error)
+        writer = getattr(self.client._transport, "_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()
+
+
+def public_addresses(urls: Sequence[str]) -> str:
+    """Return servers' addresses without users and passwords, for logs and errors."""
+    parts = [urlsplit(url if "://" in url else f"nats://{url}") for url in urls]
+    return ",".join(f"{part.hostname}:{part.port or 4222}" for part in parts)

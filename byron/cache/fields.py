@@ -1,0 +1,152 @@
+"""Model fields for what schema.yaml declares and Django has no field for.
+
+All of them store the same values on every engine.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from django.core import exceptions
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.fields.related_descriptors import ForwardManyToOneDescriptor
+from django.utils.dateparse import parse_date, parse_datetime, parse_time
+
+#: SQLite compares exact decimals by this collation; `byron.cache.connections` registers it.
+DECIMAL_COLLATION = "byron_decimal"
+
+
+if TYPE_CHECKING:
+    # Django's classes take type parameters for the type checker only.
+    _Field = models.Field[Any, Any]
+    _ForeignKey = models.ForeignKey[Any, Any]
+else:
+    _Field, _ForeignKey = models.Field, models.ForeignKey
+
+
+class DecimalField(_Field):
+    """An exact decimal of any size, read back with the digits it was written with.
+
+    PostgreSQL's `numeric`; text with a numeric collation on SQLite, whose own numbers are doubles.
+    """
+
+    description = "Exact decimal"
+    empty_strings_allowed = False
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str:
+        if connection.vendor == "sqlite":
+            return f"text COLLATE {DECIMAL_COLLATION}"
+        return "numeric"
+
+    def to_python(self, value: Any) -> decimal.Decimal | None:
+        if value is None or isinstance(value, decimal.Decimal):
+            return value
+        try:
+            return decimal.Decimal(str(value))
+        except decimal.InvalidOperation as error:
+            raise exceptions.ValidationError(f"{value!r} is not a decimal number.", code="invalid") from error
+
+    def get_prep_value(self, value: Any) -> Any:
+        return self.to_python(super().get_prep_value(value))
+
+    def get_db_prep_value(self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False) -> Any:
+        value = value if prepared else self.get_prep_value(value)
+        if value is None or connection.vendor != "sqlite":
+            return value
+        return str(value)
+
+    def from_db_value(self, value: Any, expression: Any, connection: BaseDatabaseWrapper) -> decimal.Decimal | None:
+        return self.to_python(value)
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "DateTime": parse_datetime,
+    "Date": parse_date,
+    "Time": parse_time,
+    "Decimal": decimal.Decimal,
+    "UUID": uuid.UUID,
+}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON holds it."""
+    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal | uuid.UUID):
+        return str(value)
+    return value
+
+
+class ListField(models.JSONField):
+    """A list of one scalar or enum, in order; `base` is the scalar's name in schema.yaml."""
+
+    description = "List"
+
+    def __init__(self, *args: Any, base: str, **kwargs: Any) -> None:
+        self.base = base
+        super().__init__(*args, **kwargs)
+
+    def deconstruct(self) -> tuple[str, str, Any, Any]:
+        name, path, args, kwargs = super().deconstruct()
+        return name, path, args, {**kwargs, "base": self.base}
+
+    def get_db_prep_value(self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False) -> Any:
+        if isinstance(value, list | tuple):
+            value = [_plain(item) for item in value]
+        return super().get_db_prep_value(value, connection, prepared)
+
+    def from_db_value(self, value: Any, expression: Any, connection: BaseDatabaseWrapper) -> Any:
+        items = super().from_db_value(value, expression, connection)
+        read = _READERS.get(self.base)
+        if read is None or not isinstance(items, list):
+            return items
+        return [None if item is None else read(item) for item in items]
+
+
+class ReferenceListField(ListField):
+    """A list of references, stored as their ids in order; `to` is the type they refer to."""
+
+    description = "List of references"
+
+    def __init__(self, *args: Any, to: str, **kwargs: Any) -> None:
+        self.to = to
+        super().__init__(*args, base="ID", **kwargs)
+
+    def deconstruct(self) -> tuple[str, str, Any, Any]:
+        name, path, args, kwargs = super().deconstruct()
+        del kwargs["base"]
+        return name, path, args, {**kwargs, "to": self.to}
+
+
+class _ReferenceDescriptor(ForwardManyToOneDescriptor):
+    """Let a reference be set to an id as well as to an instance."""
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        if isinstance(value, str):
+            setattr(instance, self.field.attname, value)
+        else:
+            super().__set__(instance, value)
+
+
+class ReferenceField(_ForeignKey):
+    """A reference to another type's entity: its id, with no constraint in the database.
+
+    The entity may come later, or not at all: events of different keys have no order between them.
+    """
+
+    forward_related_accessor_class = _ReferenceDescriptor
+
+    def __init__(self, to: Any, *, on_delete: Any = models.DO_NOTHING, **kwargs: Any) -> None:
+        kwargs.update(db_constraint=False, related_name="+")
+        super().__init__(to, on_delete=on_delete, **kwargs)
+
+    def deconstruct(self) -> tuple[str, str, Any, Any]:
+        name, path, args, kwargs = super().deconstruct()
+        for implied in ("on_delete", "db_constraint", "related_name"):
+            kwargs.pop(implied, None)
+        return name, path, args, kwargs

@@ -1,0 +1,80 @@
+"""schema.yaml to schema.graphql: the text of the GraphQL schema that the API serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from byron.schema.model import Attribute, Command, Component, EnumType, InputType, ObjectType, TypeRef
+from byron.schema.types import SCALARS
+
+_BUILT_IN = frozenset({"ID", "String", "Int", "Float", "Boolean"})
+
+
+def graphql_source(component: Component) -> str:
+    """Return the component's GraphQL schema in GraphQL's own language."""
+    return "\n\n".join(_definitions(component)) + "\n"
+
+
+def _definitions(component: Component) -> Iterator[str]:
+    content = component.content
+    for name in sorted(_used_scalars(component)):
+        yield f"scalar {name}"
+    for enum in content.enums:
+        yield _enum(enum)
+    for group in content.inputs:
+        yield _input(group)
+    for kind in content.types:
+        yield _object(kind)
+    yield _root(component, "Query", [command for command in content.commands if command.type == "query"])
+    mutations = [command for command in content.commands if command.type == "mutation"]
+    if mutations:
+        yield _root(component, "Mutation", mutations)
+
+
+def _used_scalars(component: Component) -> set[str]:
+    content = component.content
+    used = {attribute.type.name for owner in (*content.types, *content.inputs) for attribute in owner.attributes}
+    for command in content.commands:
+        used.add(command.return_type.name)
+        used.update(argument.type.name for argument in component.arguments(command))
+    return {name for name in used if name in SCALARS and name not in _BUILT_IN}
+
+
+def _enum(enum: EnumType) -> str:
+    return _described(enum.description) + _block(f"enum {enum.name}", enum.values)
+
+
+def _input(group: InputType) -> str:
+    lines = [_field(member.name, member.type, member.description) for member in group.attributes]
+    return _described(group.description) + _block(f"input {group.name}", lines)
+
+
+def _object(kind: ObjectType) -> str:
+    identity = Attribute.model_construct(name="id", type=TypeRef(name="ID", required=True))
+    lines = [_field(member.name, member.type, member.description) for member in (identity, *kind.attributes)]
+    return _described(kind.description) + _block(f"type {kind.name}", lines)
+
+
+def _root(component: Component, name: str, commands: Sequence[Command]) -> str:
+    lines = []
+    for command in commands:
+        arguments = ", ".join(f"{argument.name}: {argument.type}" for argument in component.arguments(command))
+        listed = f"({arguments})" if arguments else ""
+        lines.append(_described(command.description, "  ") + f"{command.name}{listed}: {command.return_type}")
+    return _block(f"type {name}", lines or ["component: String!"])
+
+
+def _field(name: str, reference: TypeRef, description: str | None) -> str:
+    return _described(description, "  ") + f"{name}: {reference}"
+
+
+def _block(head: str, lines: Sequence[str]) -> str:
+    return f"{head} {{\n" + "\n".join(f"  {line}" for line in lines) + "\n}"
+
+
+def _described(description: str | None, indent: str = "") -> str:
+    if not description:
+        return ""
+    text = description.replace("\\", "\\\\").replace('"""', '\\"""').strip()
+    lines = "\n".join(f"{indent}{line}".rstrip() for line in text.splitlines())
+    return f'"""\n{lines}\n{indent}"""\n{indent}'

@@ -1,0 +1,138 @@
+"""First versions of the developer's files: what can be guessed from schema.yaml is written out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from byron.schema.model import Command, Component, Handler, ObjectType, TypeRef
+from byron.schema.types import SCALARS
+
+#: A value of each scalar as a client writes it, for the first test of a component.
+EXAMPLES: dict[str, Any] = {
+    "ID": "42",
+    "String": "Ada",
+    "Int": 7,
+    "Float": 1.5,
+    "Boolean": True,
+    "DateTime": "2024-02-29T12:30:00Z",
+    "Date": "2024-02-29",
+    "Time": "12:30:00",
+    "Decimal": "12.50",
+    "UUID": "0191d3c4-7a2b-7c3d-8e4f-5a6b7c8d9e0f",
+    "JSON": {"any": ["value"]},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Creation:
+    """A mutation that makes an entity from its parameters, and the event that says so."""
+
+    command: Command
+    entity: ObjectType
+    event: str
+
+
+def event_of(component: Component, entity: ObjectType) -> str | None:
+    """Return the event that announces a new entity by its name: `new.student` for Student."""
+    names = [*component.events, *component.handlers]
+    for name in names:
+        if name.casefold() == f"new.{entity.name}".casefold():
+            shape = component.payload_type(name)
+            return name if shape is None or shape.name == entity.name else None
+    return None
+
+
+def entity_of(component: Component, handler: Handler) -> ObjectType | None:
+    """Return the type that a handler's event announces, when its name or declaration tells."""
+    for entity in component.content.types:
+        if event_of(component, entity) == handler.event:
+            return entity
+    return None
+
+
+def creation_of(component: Component, command: Command) -> Creation | None:
+    """Return what a mutation creates, when its parameters are just the entity's attributes."""
+    entity = component.types.get(command.return_type.name)
+    if command.type != "mutation" or entity is None or command.return_type.is_list:
+        return None
+    if command.emit is not None:
+        return Creation(command=command, entity=entity, event=command.emit.event)
+    event = event_of(component, entity)
+    given = {parameter.name: parameter.type for parameter in command.parameters}
+    needed = {attribute.name for attribute in entity.attributes if attribute.type.required}
+    fits = all(
+        name in entity.attribute and _matches(component, given[name], entity.attribute[name].type) for name in given
+    )
+    if event is None or not fits or not needed <= set(given):
+        return None
+    return Creation(command=command, entity=entity, event=event)
+
+
+def _matches(component: Component, given: TypeRef, wanted: TypeRef) -> bool:
+    name = "ID" if wanted.name in component.types else wanted.name
+    return given.name == name and given.is_list == wanted.is_list and (given.required or not wanted.required)
+
+
+def stores(component: Component, creation: Creation) -> bool:
+    """Whether a first handler of this component puts the created entity into the Cache."""
+    for handler in component.handlers.get(creation.event, ()):
+        if handler.apply is not None:
+            if handler.apply.target == creation.entity.name and handler.apply.operation in ("create", "upsert"):
+                return True
+        elif entity_of(component, handler) == creation.entity:
+            return True
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundTrip:
+    """A mutation and a query that must show what it made, with arguments for both."""
+
+    creation: Creation
+    arguments: dict[str, Any]
+    query: Command
+
+
+def round_trip(component: Component) -> RoundTrip | None:
+    """Return the first end-to-end path that works without a line written by hand, if there is one."""
+    for command in component.content.commands:
+        creation = creation_of(component, command)
+        if creation is None or command.hooks.before or command.hooks.after or not stores(component, creation):
+            continue
+        for query in component.content.commands:
+            if _lists(query, creation.entity) or _gets(component, query, creation.entity):
+                return RoundTrip(creation=creation, arguments=_example_arguments(component, command), query=query)
+    return None
+
+
+def _lists(query: Command, entity: ObjectType) -> bool:
+    returned = query.return_type
+    plain = not query.parameters and not query.hooks.before
+    return query.type == "query" and plain and returned.is_list and returned.name == entity.name
+
+
+def _gets(component: Component, query: Command, entity: ObjectType) -> bool:
+    arguments = component.arguments(query)
+    by_id = len(arguments) == 1 and arguments[0].name == "id" and not query.hooks.before
+    single = not query.return_type.is_list and query.return_type.name == entity.name
+    return query.type == "query" and by_id and single
+
+
+def _example_arguments(component: Component, command: Command) -> dict[str, Any]:
+    return {
+        parameter.python_name: _example(component, parameter.type)
+        for parameter in command.parameters
+        if parameter.type.required
+    }
+
+
+def _example(component: Component, reference: TypeRef) -> Any:
+    if reference.name in component.enums:
+        value: Any = component.enums[reference.name].values[0]
+    elif reference.name in component.inputs:
+        members = component.inputs[reference.name].attributes
+        value = {member.name: _example(component, member.type) for member in members if member.type.required}
+    else:
+        value = EXAMPLES[reference.name] if reference.name in SCALARS else EXAMPLES["ID"]
+    return [value] if reference.is_list else value

@@ -1,0 +1,71 @@
+"""What a command is given: the Cache's models, a way to emit, who is asking."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from django.apps import apps
+from django.http import HttpRequest
+from uuid_utils.compat import uuid7
+
+from byron.events.event import Event
+from byron.events.payloads import PayloadCodec
+from byron.schema.installed import ComponentConfig
+
+
+def component_models(config: ComponentConfig) -> SimpleNamespace:
+    """Return a component's models by the names that schema.yaml gives them: `db.Student`."""
+    return SimpleNamespace(**{name: apps.get_model(config.label, name) for name in config.component.types})
+
+
+def new_id() -> str:
+    """Return a fresh id for an entity: a version 7 UUID as text, so that ids sort by age."""
+    return str(uuid7())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The first argument of a command and of its hooks."""
+
+    #: The component's models, read-only here: `ctx.db.Student.objects.filter(...)`.
+    db: SimpleNamespace
+    #: A logger named after the component and the command.
+    log: logging.Logger
+    #: Whoever asks, or None.
+    user: Any = None
+    #: The HTTP request, or None when there is none.
+    request: HttpRequest | None = None
+    config: ComponentConfig
+    payloads: PayloadCodec
+    correlation_id: str = field(default_factory=new_id)
+    traceparent: str | None = None
+    #: What was emitted so far. Nothing of it is published until the command and its hooks have returned.
+    emitted: list[Event] = field(default_factory=list)
+
+    @staticmethod
+    def uuid() -> str:
+        """Return a fresh id for an entity."""
+        return new_id()
+
+    def emit(self, name: str, payload: Mapping[str, Any], *, key: str | None = None) -> Event:
+        """Emit an event once the command has returned.
+
+        The key, which keeps events in order, is the payload's `id` unless schema.yaml or `key` names
+        another. Raises EventError when the payload has no key.
+        """
+        event = Event(
+            name=name,
+            key=self.payloads.key(name, payload) if key is None else key,
+            payload=dict(payload),
+            namespace=self.config.component.namespace,
+            source=self.config.component.name,
+            version=self.payloads.version(name),
+            correlation_id=self.correlation_id,
+            traceparent=self.traceparent,
+        )
+        self.emitted.append(event)
+        return event

@@ -1,0 +1,41 @@
+"""The developer's functions: one file each, found by the name that schema.yaml declares."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+from asgiref.sync import async_to_sync
+
+from byron.exceptions import ContractError
+from byron.schema.installed import ComponentConfig
+from byron.schema.names import snake_case
+
+COMMANDS = "api.commands"
+HANDLERS = "sink.handlers"
+HOOKS = "hooks"
+
+
+@lru_cache(maxsize=None)
+def load_function(config: ComponentConfig, folder: str, name: str) -> Callable[..., Any]:
+    """Return the function that a file of the component holds; an `async def` comes as a plain one.
+
+    `folder` is one of COMMANDS, HANDLERS and HOOKS, `name` the declared name. Raises ContractError
+    when the file or the function is missing. An error inside the file is raised as it is.
+    """
+    python_name = snake_case(name)
+    module_name = f"{config.name}.{folder}.{python_name}"
+    file = f"{config.label}/{folder.replace('.', '/')}/{python_name}.py"
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise
+        raise ContractError(f"{name} has no file {file}; `manage.py generate` writes a first one.") from error
+    function = getattr(module, python_name, None)
+    if not callable(function):
+        raise ContractError(f"{file} has no function {python_name}; schema.yaml declares {name}.")
+    return async_to_sync(function) if inspect.iscoroutinefunction(function) else function

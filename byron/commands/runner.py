@@ -1,0 +1,93 @@
+"""One command, from its arguments to the events it published."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.http import HttpRequest
+
+from byron.broker.base import Broker
+from byron.broker.connection import broker_for
+from byron.commands.context import Context, component_models, new_id
+from byron.commands.declared import run_declared
+from byron.commands.functions import COMMANDS, HOOKS, load_function
+from byron.conf import byron_settings
+from byron.events.codec import encode
+from byron.events.event import Event
+from byron.events.payloads import PayloadCodec
+from byron.schema.installed import ComponentConfig
+from byron.schema.model import Command
+
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_CORRELATION = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a command returned, and the events that the log now holds because of it."""
+
+    value: Any
+    events: Sequence[Event]
+
+
+class CommandRunner:
+    """Run one component's commands.
+
+    A command's life: before hooks, the function or declaration, after hooks, then everything that
+    was emitted is published at once and acknowledged. An exception anywhere publishes nothing.
+    """
+
+    def __init__(self, config: ComponentConfig) -> None:
+        self.config = config
+        self._component = config.component
+        self._db = component_models(config)
+        self._payloads = PayloadCodec(config.component)
+        self._ready: Broker | None = None
+
+    def run(self, command: Command, arguments: Mapping[str, Any], request: HttpRequest | None = None) -> Outcome:
+        """Run a command with arguments by their snake_case names.
+
+        Raises CommandError when it is refused, BrokerUnavailableError and OutcomeUnknownError when
+        its events could not be published, and whatever else the developer's functions raise.
+        """
+        context = self._context(command, request)
+        given = {parameter.python_name: None for parameter in self._component.arguments(command)} | dict(arguments)
+        for hook in command.hooks.before:
+            changed = load_function(self.config, HOOKS, hook)(context, given)
+            given = given if changed is None else dict(changed)
+        if command.is_declared:
+            value = run_declared(context, command, given)
+        else:
+            value = load_function(self.config, COMMANDS, command.name)(context, **given)
+        for hook in command.hooks.after:
+            load_function(self.config, HOOKS, hook)(context, value)
+        return Outcome(value=value, events=self._publish(context.emitted))
+
+    def _context(self, command: Command, request: HttpRequest | None) -> Context:
+        headers: Mapping[str, str] = request.headers if request is not None else {}
+        trace, correlation = headers.get("traceparent", ""), headers.get("X-Correlation-ID", "")
+        return Context(
+            db=self._db,
+            log=logging.getLogger(f"{self.config.name}.{command.python_name}"),
+            user=getattr(request, "user", None),
+            request=request,
+            config=self.config,
+            payloads=self._payloads,
+            correlation_id=correlation if _CORRELATION.fullmatch(correlation) else new_id(),
+            traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
+        )
+
+    def _publish(self, emitted: Sequence[Event]) -> Sequence[Event]:
+        if not emitted:
+            return ()
+        messages = [encode(event, self._payloads.encode(event.name, event.payload)) for event in emitted]
+        broker = broker_for(self.config.component.namespace)
+        if broker is not self._ready:
+            broker.ensure_log()
+            self._ready = broker
+        acknowledged = broker.publish(messages, byron_settings().publish_timeout)
+        return [replace(event, position=held.position) for event, held in zip(emitted, acknowledged, strict=True)]

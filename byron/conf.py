@@ -1,0 +1,76 @@
+"""The BYRON_* settings: one typed table, with a default and a line of documentation each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+
+PREFIX = "BYRON_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByronSettings:
+    """The settings in force; an attribute `x` is the Django setting `BYRON_X`."""
+
+    #: Address of the NATS server, e.g. `nats://user:password@broker:4222`. Empty under DEBUG: the embedded broker.
+    broker_url: str = ""
+    #: Copies of the event log that the brokers keep: 1 for a single server, 3 for a cluster in production.
+    broker_replicas: int = 1
+    #: Seconds that a mutation may wait for the broker to acknowledge its events.
+    publish_timeout: float = 2.0
+    #: Where embedded brokers keep their log, configuration and address. Empty: the platform's state directory.
+    state_directory: str = ""
+    #: Events that a Sink applies in one transaction, at most.
+    sink_batch_size: int = 500
+    #: Seconds before a handler that failed is tried again; doubled each time up to `sink_retry_limit`.
+    sink_retry_delay: float = 0.5
+    #: Longest pause between two tries of a failing handler, in seconds.
+    sink_retry_limit: float = 30.0
+    #: Bytes of a GraphQL request's body, at most.
+    api_max_body_bytes: int = 1024 * 1024
+    #: Tokens of a GraphQL document, at most.
+    api_max_tokens: int = 1000
+    #: Whether the GraphiQL page is served. None: only under DEBUG.
+    api_graphiql: bool | None = None
+    #: Whether introspection queries are answered. None: only under DEBUG.
+    api_introspection: bool | None = None
+
+    @property
+    def graphiql_enabled(self) -> bool:
+        return bool(django_settings.DEBUG) if self.api_graphiql is None else self.api_graphiql
+
+    @property
+    def introspection_enabled(self) -> bool:
+        return bool(django_settings.DEBUG) if self.api_introspection is None else self.api_introspection
+
+    @property
+    def state_path(self) -> Path:
+        """The directory below which each namespace's embedded broker has its own."""
+        if self.state_directory:
+            return Path(self.state_directory)
+        return platformdirs.user_state_path("byron", appauthor=False)
+
+
+@lru_cache(maxsize=1)
+def byron_settings() -> ByronSettings:
+    """Return the settings, read from Django's once and again after `override_settings`."""
+    given = {
+        field.name: getattr(django_settings, PREFIX + field.name.upper())
+        for field in fields(ByronSettings)
+        if hasattr(django_settings, PREFIX + field.name.upper())
+    }
+    return ByronSettings(**given)
+
+
+def _reload(*, setting: str, **kwargs: Any) -> None:
+    if setting.startswith(PREFIX) or setting == "DEBUG":
+        byron_settings.cache_clear()
+
+
+setting_changed.connect(_reload, dispatch_uid="byron.conf")

@@ -1,0 +1,118 @@
+"""Events to messages and back: CloudEvents 1.0, binary mode, with the JSON payload alone as body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from byron.events.event import Event, Message, StoredMessage
+from byron.events.subjects import event_subject, parse_subject
+from byron.exceptions import EventError
+
+SPEC_VERSION = "1.0"
+CONTENT_TYPE = "application/json"
+
+#: From a body's bytes to the payload that handlers see; raises ValueError when it breaks its contract.
+PayloadDecoder = Callable[[bytes], Mapping[str, Any]]
+
+_encoder = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical")
+_untyped = msgspec.json.Decoder(dict[str, Any])
+
+
+def _source(namespace: str, component: str) -> str:
+    return f"/{namespace}/{component}"
+
+
+def encode_payload(payload: Mapping[str, Any]) -> bytes:
+    """Return the payload as JSON. Decimals become strings; dates, times and UUIDs their ISO forms.
+
+    Raises EventError for values that JSON cannot hold, NaN and infinities included.
+    """
+    _refuse_unsafe(payload, "payload")
+    try:
+        return _encoder.encode(payload)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise EventError(f"The payload cannot be written as JSON: {error}.") from error
+
+
+def _refuse_unsafe(value: Any, where: str) -> None:
+    # msgspec would write NaN as null: a silent change of the fact.
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        raise EventError(f"{where} is {value}, which JSON cannot hold.")
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _refuse_unsafe(item, f"{where}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _refuse_unsafe(item, f"{where}[{index}]")
+
+
+def decode_untyped(body: bytes) -> Mapping[str, Any]:
+    """Return a body as a plain dict of JSON values."""
+    return _untyped.decode(body)
+
+
+def encode(event: Event, body: bytes) -> Message:
+    """Return the message that carries an event with this encoded payload."""
+    headers = {
+        "ce-specversion": SPEC_VERSION,
+        "ce-id": event.id,
+        "ce-type": event.name,
+        "ce-source": _source(event.namespace, event.source),
+        "ce-time": event.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "ce-subject": _header_text(event.key),
+        "ce-schemaversion": str(event.version),
+        "content-type": CONTENT_TYPE,
+        "Nats-Msg-Id": event.id,
+    }
+    optional = {
+        "ce-correlationid": event.correlation_id,
+        "ce-causationid": event.causation_id,
+        "traceparent": event.traceparent,
+    }
+    headers.update({name: value for name, value in optional.items() if value})
+    return Message(subject=event_subject(event.namespace, event.name, event.key), headers=headers, body=body)
+
+
+def _header_text(value: str) -> str:
+    # CloudEvents' rule for header values: percent-encode what is not printable ASCII, the quote and the percent sign.
+    return "".join(
+        char if "!" <= char <= "~" and char not in '"%' else "".join(f"%{byte:02X}" for byte in char.encode())
+        for char in value
+    )
+
+
+def decode(message: StoredMessage, decode_payload: PayloadDecoder = decode_untyped) -> Event:
+    """Return the event that a stored message carries.
+
+    Raises EventError when a header that Byron needs is missing or the body breaks its contract.
+    """
+    subject = parse_subject(message.subject)
+    headers = {name.lower(): value for name, value in message.headers.items()}
+    try:
+        namespace, source = headers["ce-source"].strip("/").split("/", 1)
+        event_id, moment = headers["ce-id"], datetime.fromisoformat(headers["ce-time"])
+        version = int(headers.get("ce-schemaversion", "1"))
+    except (KeyError, ValueError) as error:
+        raise EventError(f"Message {message.position} lacks a usable CloudEvents header: {error}.") from error
+    try:
+        payload = decode_payload(message.body)
+    except (ValueError, RecursionError) as error:
+        raise EventError(f"Message {message.position} ({subject.event}) has an unusable payload: {error}.") from error
+    return Event(
+        id=event_id,
+        name=subject.event,
+        key=subject.key,
+        payload=payload,
+        namespace=namespace,
+        source=source,
+        time=moment,
+        version=version,
+        correlation_id=headers.get("ce-correlationid"),
+        causation_id=headers.get("ce-causationid"),
+        traceparent=headers.get("traceparent"),
+        position=message.position,
+    )

@@ -1,0 +1,127 @@
+"""Payloads of declared shape: checked and converted in one step, both ways.
+
+On the wire an attribute has the name that schema.yaml gives it; in Python it is snake_case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from byron.events.codec import decode_untyped, encode_payload
+from byron.exceptions import EventError
+from byron.schema.model import Component, InputType, ObjectType, TypeRef
+from byron.schema.names import snake_case
+from byron.schema.types import LONGEST_ID, SCALARS
+
+EntityId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID)]
+
+
+class PayloadCodec:
+    """Encode and decode the payloads of one component's events.
+
+    An event under `events:` is strict: missing, unknown or ill-typed attributes are errors. One whose
+    shape is only known from a declared `emit:` or `apply:` has its names converted and nothing
+    refused. Any other payload passes as it is.
+    """
+
+    def __init__(self, component: Component) -> None:
+        self._component = component
+        self._structs: dict[str, type[msgspec.Struct]] = {}
+        self._decoders: dict[str, msgspec.json.Decoder[Any]] = {}
+
+    def encode(self, event: str, payload: Mapping[str, Any]) -> bytes:
+        """Return a payload's JSON. Raises EventError when it breaks the event's declaration."""
+        shape = self._component.payload_type(event)
+        if shape is None:
+            return encode_payload(payload)
+        names = _wire_names(shape)
+        body = encode_payload({names.get(key, key): value for key, value in payload.items()})
+        if event in self._component.events:
+            try:
+                self._decoder(event, shape).decode(body)
+            except msgspec.ValidationError as error:
+                raise EventError(f"The event {event} does not fit its declaration: {error}.") from error
+        return body
+
+    def decode(self, event: str, body: bytes) -> Mapping[str, Any]:
+        """Return the payload that handlers see. Raises ValueError when it breaks its declaration."""
+        shape = self._component.payload_type(event)
+        if shape is None:
+            return decode_untyped(body)
+        if event in self._component.events:
+            return msgspec.structs.asdict(self._decoder(event, shape).decode(body))
+        names = {wire: python for python, wire in _wire_names(shape).items()}
+        return {names.get(key, key): value for key, value in decode_untyped(body).items()}
+
+    def key(self, event: str, payload: Mapping[str, Any]) -> str:
+        """Return the key of an event: the payload's `id`, or the attribute that schema.yaml names.
+
+        Raises EventError when the payload has none.
+        """
+        declared = self._component.events.get(event)
+        name = snake_case(declared.key) if declared else "id"
+        value = payload.get(name, payload.get(declared.key if declared else "id"))
+        if value is None or value == "":
+            raise EventError(f"The payload of {event} has no {name!r} to be its key; add it, or pass key=.")
+        return str(value)
+
+    def version(self, event: str) -> int:
+        """Return the version of an event's declaration; 1 when it has none."""
+        declared = self._component.events.get(event)
+        return declared.version if declared else 1
+
+    def _decoder(self, event: str, shape: ObjectType | InputType) -> msgspec.json.Decoder[Any]:
+        if event not in self._decoders:
+            self._decoders[event] = msgspec.json.Decoder(self._struct(shape))
+        return self._decoders[event]
+
+    def _struct(self, shape: ObjectType | InputType) -> type[msgspec.Struct]:
+        known = self._structs.get(shape.name)
+        if known is None:
+            fields: list[Any] = []
+            if isinstance(shape, ObjectType):
+                fields.append(("id", EntityId))
+            for attribute in shape.attributes:
+                fields.append(_field(attribute.python_name, self._annotation(attribute.type), attribute.type))
+            known = msgspec.defstruct(
+                shape.name,
+                fields,
+                kw_only=True,
+                forbid_unknown_fields=True,
+                rename={attribute.python_name: attribute.name for attribute in shape.attributes},
+            )
+            self._structs[shape.name] = known
+        return known
+
+    def _annotation(self, reference: TypeRef) -> Any:
+        item = self._item(reference.name)
+        if reference.is_list:
+            item = list[item if reference.items_required else item | None]  # type: ignore[misc]
+        return item if reference.required or item is Any else item | None
+
+    def _item(self, name: str) -> Any:
+        component = self._component
+        if name in component.types:
+            return EntityId
+        if name in component.enums:
+            return Literal[tuple(component.enums[name].values)]
+        if name in component.inputs:
+            return self._struct(component.inputs[name])
+        return SCALARS[name].payload
+
+
+
+
+
+
+def _field(name: str, annotation: Any, reference: TypeRef) -> tuple[Any, ...]:
+    return (name, annotation) if reference.required else (name, annotation, None)
+
+
+@lru_cache(maxsize=256)
+def _wire_names(shape: ObjectType | InputType) -> dict[str, str]:
+    return {attribute.python_name: attribute.name for attribute in shape.attributes}

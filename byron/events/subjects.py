@@ -1,0 +1,97 @@
+"""Subjects: `<namespace>.<slot>.<key>.<event name>`. Only this module builds or parses them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from zlib import crc32
+
+from byron.exceptions import EventError
+
+#: The slots are part of the log's format: changing their number would reorder existing keys.
+SLOTS = 16
+
+#: NATS refuses control lines over 4 KiB; this leaves room for the event's name and the reply subject.
+LONGEST_KEY = 3072
+
+_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+_ESCAPE = re.compile(rb"=([0-9A-F]{2})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """The parts of one event's subject; `key` is the decoded one."""
+
+    namespace: str
+    slot: int
+    key: str
+    event: str
+
+
+def slot_of(key: str) -> int:
+    """Return the slot of a key, 0 to 15."""
+    return crc32(key.encode()) % SLOTS
+
+
+def encode_key(key: str) -> str:
+    """Return any string as one token: bytes of its UTF-8 other than `A-Za-z0-9_-` become `=XX`.
+
+    The empty string becomes `=`. The encoding is injective; `decode_key` reverses it.
+    """
+    if not key:
+        return "="
+    try:
+        raw = key.encode()
+    except UnicodeEncodeError as error:
+        raise EventError(f"The key {key!r} is not valid Unicode text.") from error
+    token = "".join(chr(byte) if byte in _SAFE else f"={byte:02X}" for byte in raw)
+    if len(token) > LONGEST_KEY:
+        raise EventError(f"The key {key[:40]!r}… takes {len(token)} bytes in a subject; at most {LONGEST_KEY} fit.")
+    return token
+
+
+def decode_key(token: str) -> str:
+    """Return the key that `encode_key` made this token of.
+
+    Raises EventError for a token it cannot have made.
+    """
+    if token == "=":
+        return ""
+    try:
+        key = _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), token.encode()).decode()
+    except UnicodeDecodeError as error:
+        raise EventError(f"{token!r} is not an encoded key.") from error
+    if encode_key(key) != token:
+        raise EventError(f"{token!r} is not an encoded key.")
+    return key
+
+
+def event_subject(namespace: str, event: str, key: str) -> str:
+    """Return the subject on which an event about this key is published."""
+    return f"{namespace.lower()}.{slot_of(key)}.{encode_key(key)}.{event}"
+
+
+def event_filter(namespace: str, event: str) -> str:
+    """Return the pattern that matches one event name for every key."""
+    return f"{namespace.lower()}.*.*.{event}"
+
+
+def namespace_filter(namespace: str) -> str:
+    """Return the pattern that matches every event of a namespace."""
+    return f"{namespace.lower()}.*.*.>"
+
+
+def stream_name(namespace: str) -> str:
+    """Return the name of the stream that holds a namespace's event log."""
+    return namespace.lower()
+
+
+def parse_subject(subject: str) -> Subject:
+    """Return the parts of a subject.
+
+    Raises EventError when it is not one that `event_subject` makes.
+    """
+    parts = subject.split(".", 3)
+    if len(parts) != 4 or not parts[1].isdecimal() or not parts[3]:
+        raise EventError(f"{subject!r} is not the subject of a Byron event.")
+    return Subject(namespace=parts[0], slot=int(parts[1]), key=decode_key(parts[2]), event=parts[3])

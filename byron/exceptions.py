@@ -1,0 +1,72 @@
+"""Every error that Byron raises on purpose."""
+
+from __future__ import annotations
+
+
+class ByronError(Exception):
+    """Root of Byron's errors: catching it catches them all."""
+
+
+class SchemaError(ByronError):
+    """A schema.yaml that cannot be used; its text lists every problem found."""
+
+
+class GenerationError(ByronError):
+    """Files that cannot be generated; nothing was written."""
+
+
+class MissingExtraError(ByronError):
+    """An optional part whose extra is not installed; the text says what to install."""
+
+
+class EventError(ByronError):
+    """An event that cannot be encoded, addressed or decoded."""
+
+
+class BrokerError(ByronError):
+    """The broker refused or failed an operation."""
+
+
+class BrokerUnavailableError(BrokerError):
+    """The broker cannot be reached; what was to be sent certainly was not."""
+
+
+class OutcomeUnknownError(BrokerError):
+    """Messages were sent but not acknowledged in time: the log may or may not hold them."""
+
+
+class PublishDeniedError(BrokerError):
+    """The broker's permissions do not allow this process to publish on that subject."""
+
+
+class LogMismatchError(BrokerError):
+    """The log no longer holds what the Cache was built from; going on would skip events."""
+
+
+class CacheError(ByronError):
+    """A use of the Cache that this process's role does not allow."""
+
+
+class CacheReadError(CacheError):
+    """The Sink tried to serve a read from the Cache."""
+
+
+class CacheWriteError(CacheError):
+    """The API tried to write the Cache."""
+
+
+class CommandError(ByronError):
+    """Refuse a command; the client gets the message and `extensions.code`.
+
+    `raise CommandError("Student 7 is on leave.", code="CONFLICT")`. The code is an
+    upper-case word of the component's own choice. Nothing is published.
+    """
+
+    def __init__(self, message: str, *, code: str = "BAD_REQUEST") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class ContractError(ByronError):
+    """A command or handler file that does not fit its declaration in schema.yaml."""

@@ -1,0 +1,27 @@
+"""`byron-admin` and `byron`: Byron's commands outside a project.
+
+`byron component init NAME` is the monograph's spelling of `byron-admin startcomponent NAME`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from django.conf import settings
+from django.core.management import ManagementUtility
+
+_SPELLINGS = {("component", "init"): ["startcomponent"]}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command; `arguments` are those of the process unless given."""
+    given = list(sys.argv if arguments is None else arguments)
+    replaced = _SPELLINGS.get((*given[1:3],))  # type: ignore[call-overload]
+    if replaced:
+        given[1:3] = replaced
+    if "DJANGO_SETTINGS_MODULE" not in os.environ and not settings.configured:
+        settings.configure(INSTALLED_APPS=["byron"])
+    utility = ManagementUtility(given)
+    utility.prog_name = os.path.basename(given[0])
+    utility.execute()

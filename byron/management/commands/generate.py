@@ -1,0 +1,41 @@
+"""`generate`: bring every generated file to what schema.yaml says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from byron.codegen.plan import Action
+from byron.codegen.project import component_plan
+from byron.exceptions import GenerationError
+from byron.management.preparation import require_components
+
+
+class Command(BaseCommand):
+    help = "Write what schema.yaml asks for: models, migrations, GraphQL schema, first versions of functions."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--check", action="store_true", help="Write nothing; exit with 1 when a file is stale.")
+        parser.add_argument("--dry-run", action="store_true", help="Write nothing; print what would be written.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        looking = options["check"] or options["dry_run"]
+        stale = False
+        try:
+            plans = [component_plan(config) for config in require_components()]
+            for changes, plan in [(plan.changes(), plan) for plan in plans]:
+                for change in changes:
+                    if change.action is not Action.KEEP:
+                        stale = True
+                        self.stdout.write(f"{change.action.value:>6} {plan.root.name}/{change.file.path}")
+            if not looking:
+                for plan in plans:
+                    plan.apply()
+        except GenerationError as error:
+            raise CommandError(str(error)) from error
+        if not stale:
+            self.stdout.write("Everything is up to date.")
+        elif options["check"]:
+            raise CommandError("Run `manage.py generate`: the files above are stale.")

@@ -1,0 +1,39 @@
+"""`infrastructure`: a namespace's embedded broker, up, down, or how it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from byron.broker import server
+from byron.exceptions import ByronError
+
+
+class Command(BaseCommand):
+    help = "Start, stop or show the broker of a namespace on this machine."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("action", choices=["up", "down", "status"], help="Choose what to do.")
+        parser.add_argument("-N", "--namespace", required=True, metavar="NS", help="Name the system.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        namespace, action = options["namespace"], options["action"]
+        try:
+            if action == "up":
+                self._show(server.ensure_running(namespace))
+            elif action == "down":
+                stopped = server.stop(namespace)
+                self.stdout.write(f"{namespace}: stopped." if stopped else f"{namespace}: was not running.")
+            else:
+                found = server.running(namespace)
+                if found is None:
+                    self.stdout.write(f"{namespace}: not running.")
+                    raise SystemExit(3)
+                self._show(found)
+        except ByronError as error:
+            raise CommandError(str(error)) from error
+
+    def _show(self, found: server.EmbeddedServer) -> None:
+        self.stdout.write(f"{found.namespace}: running, pid {found.pid}\n  address  {found.url}\n  state    {found.directory}")

@@ -1,0 +1,22 @@
+"""`runserver`: Django's development server, as a component's API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.staticfiles.management.commands.runserver import Command as DjangoRunserver
+
+from byron.cache.roles import Role
+from byron.management.preparation import prepare
+
+
+class Command(DjangoRunserver):
+    help = "Serve the API of this project's components, for development."
+
+    def inner_run(self, *args: Any, **options: Any) -> None:
+        # Here and not in handle(): the autoreloader's parent process only watches.
+        prepare(Role.API)
+        super().inner_run(*args, **options)
+
+    def check_migrations(self) -> None:
+        """Leave it to `prepare`, which knows the Caches."""

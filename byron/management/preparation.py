@@ -1,0 +1,58 @@
+"""What a long-running process does before its work: a usable schema, tables, a log, its role."""
+
+from __future__ import annotations
+
+import logging
+
+from django.conf import settings
+from django.core.management import CommandError
+from django.db import connections
+
+from byron.broker.connection import broker_for
+from byron.cache.migrations import migrate_caches
+from byron.cache.roles import Role, set_process_role
+from byron.exceptions import BrokerError, SchemaError
+from byron.schema.installed import ComponentConfig, installed_components
+
+log = logging.getLogger("byron")
+
+
+def require_components() -> list[ComponentConfig]:
+    """Return the project's components, each with a valid schema.
+
+    Raises Django's CommandError when there is none or a schema has problems.
+    """
+    components = installed_components()
+    if not components:
+        raise CommandError("This project has no component; `manage.py startcomponent NAME` makes one.")
+    try:
+        for config in components:
+            config.component  # noqa: B018 - reading it loads and checks schema.yaml
+    except SchemaError as error:
+        raise CommandError(f"The schema has problems:\n{error}") from error
+    return components
+
+
+def prepare(role: Role) -> list[ComponentConfig]:
+    """Make ready for a role and take it on; return the project's components.
+
+    Under DEBUG the Caches are migrated and the embedded broker is started, so that a new project
+    runs at once. A broker that is away is only logged: work that does not need it goes on.
+    """
+    components = require_components()
+    if settings.DEBUG:
+        for alias in migrate_caches():
+            log.info("migrated cache=%s", alias)
+        for namespace in {config.component.namespace for config in components}:
+            _meet_broker(namespace)
+    # Connections made so far may write; those of the role may be read-only.
+    connections.close_all()
+    set_process_role(role)
+    return components
+
+
+def _meet_broker(namespace: str) -> None:
+    try:
+        broker_for(namespace).ensure_log()
+    except BrokerError as error:
+        log.warning("broker away namespace=%s error=%s", namespace, error)

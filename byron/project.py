@@ -1,0 +1,46 @@
+"""What a project's settings.py calls: which components it has, and where their Caches are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import environ
+
+_SQLITE_OPTIONS = {
+    # A transaction that begins as a reader and turns writer fails at once under SQLite; immediate ones wait.
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    # NORMAL may lose the last transactions in a power cut, checkpoint included: the log gives them again.
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+}
+
+
+def find_components(directory: Path, *, first: str) -> list[str]:
+    """Return the names of the folders that hold a schema.yaml and an apps.py, `first` before the others."""
+    found = sorted(path.parent.name for path in directory.glob("*/schema.yaml") if (path.parent / "apps.py").exists())
+    return sorted(found, key=lambda name: name != first)
+
+
+def cache_databases(components: Sequence[str], directory: Path) -> dict[str, dict[str, Any]]:
+    """Return the DATABASES entry of each component's Cache, by its alias.
+
+    Its address is the environment's `<COMPONENT>_CACHE_URL`, or `CACHE_URL` in a project with one
+    component; without either, it is a SQLite file in `directory`.
+    """
+    return {name: _cache_database(name, directory, alone=len(components) == 1) for name in components}
+
+
+def _cache_database(name: str, directory: Path, *, alone: bool) -> dict[str, Any]:
+    env = environ.Env()
+    url = env.str(f"{name.upper()}_CACHE_URL", default="") or (env.str("CACHE_URL", default="") if alone else "")
+    database: dict[str, Any] = dict(environ.Env.db_url_config(url or f"sqlite:///{directory / name}.sqlite3"))
+    # Django's tests would make each Cache's database wait for `default`, which a project need not have.
+    database["TEST"] = {"DEPENDENCIES": []}
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        database["OPTIONS"] = {**_SQLITE_OPTIONS, **database.get("OPTIONS", {})}
+    else:
+        database.setdefault("CONN_MAX_AGE", 60)
+        database.setdefault("CONN_HEALTH_CHECKS", True)
+    return database

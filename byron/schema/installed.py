@@ -1,0 +1,50 @@
+"""The components of this Django project, in the order of INSTALLED_APPS."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from django.apps import AppConfig, apps
+
+from byron.schema import Component, read_component
+from byron.schema.names import snake_case
+
+SCHEMA_FILE = "schema.yaml"
+
+
+class ComponentConfig(AppConfig):
+    """A component as a Django app. Its label is also its database alias and its API's path."""
+
+    #: Not for an app by itself: what a component's apps.py makes of it is.
+    default = False
+
+    @cached_property
+    def component(self) -> Component:
+        """What the app's schema.yaml declares. Raises InvalidSchemaError."""
+        return read_component(self.schema_path, f"{self.label}/{SCHEMA_FILE}")
+
+    @property
+    def schema_path(self) -> Path:
+        return Path(self.path) / SCHEMA_FILE
+
+    @property
+    def alias(self) -> str:
+        """The alias, in DATABASES, of this component's Cache."""
+        return self.label
+
+    @property
+    def consumer_name(self) -> str:
+        """The name under which the broker remembers this component's place in the log."""
+        return snake_case(self.component.name)
+
+
+def installed_components() -> list[ComponentConfig]:
+    """Return the components of this project; the first also answers at `/graphql/`."""
+    return [config for config in apps.get_app_configs() if isinstance(config, ComponentConfig)]
+
+
+def installed_component(label: str) -> ComponentConfig | None:
+    """Return the component with this app label, or None when it is no component."""
+    config = apps.app_configs.get(label)
+    return config if isinstance(config, ComponentConfig) else None

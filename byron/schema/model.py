@@ -1,0 +1,359 @@
+"""A component, as schema.yaml declares it: one model for the parser, the generators and the editors' JSON Schema."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import GetJsonSchemaHandler, JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from byron.schema import names
+from byron.schema.names import snake_case
+
+_TYPE_EXPRESSION = r"^(?:[A-Za-z][A-Za-z0-9]*!?|\[[A-Za-z][A-Za-z0-9]*!?\]!?)$"
+_TYPE_PARTS = re.compile(r"(\[)?([A-Za-z][A-Za-z0-9]*)(!)?(\])?(!)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypeRef:
+    """A type expression as GraphQL writes it: `Int`, `Int!`, `[Int!]!`."""
+
+    name: str
+    is_list: bool = False
+    required: bool = False
+    items_required: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> TypeRef:
+        """Return the parts of an expression. Raises ValueError when it is not one."""
+        match = _TYPE_PARTS.fullmatch(text) if re.match(_TYPE_EXPRESSION, text) else None
+        if match is None or text.endswith("\n"):
+            raise ValueError(text)
+        opening, name, inner, _, outer = match.groups()
+        if opening:
+            return cls(name=name, is_list=True, required=bool(outer), items_required=bool(inner))
+        return cls(name=name, required=bool(inner))
+
+    def __str__(self) -> str:
+        if self.is_list:
+            return f"[{self.name}{'!' * self.items_required}]{'!' * self.required}"
+        return f"{self.name}{'!' * self.required}"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def validate(text: str) -> TypeRef:
+            try:
+                return cls.parse(text)
+            except ValueError as error:
+                raise PydanticCustomError("type_expression", "not a type expression") from error
+
+        return core_schema.no_info_after_validator_function(validate, core_schema.str_schema(strict=True))
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "pattern": _TYPE_EXPRESSION, "examples": ["String!", "[Student!]!"]}
+
+
+def _name(pattern: str) -> StringConstraints:
+    return StringConstraints(strict=True, pattern=pattern, max_length=names.LONGEST_NAME)
+
+
+ComponentName = Annotated[str, _name(names.COMPONENT_PATTERN)]
+TypeName = Annotated[str, _name(names.TYPE_PATTERN)]
+FieldName = Annotated[str, _name(names.FIELD_PATTERN)]
+EnumValue = Annotated[str, _name(names.ENUM_VALUE_PATTERN)]
+EventName = Annotated[str, _name(names.EVENT_PATTERN)]
+OrderName = Annotated[str, _name("^-?" + names.FIELD_PATTERN.removeprefix("^"))]
+Description = Annotated[str, StringConstraints(strict=True, max_length=2000)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+class Declaration(BaseModel):
+    """Anything that schema.yaml declares: its keys are known, and written in camelCase."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        ignored_types=(cached_property,),
+        use_attribute_docstrings=True,
+    )
+
+
+class Attribute(Declaration):
+    """One attribute of a type."""
+
+    name: FieldName
+    type: TypeRef
+    unique: Flag = False
+    """No two entities may have the same value."""
+    index: Flag = False
+    """Queries filter or order by this attribute: keep an index."""
+    description: Description | None = None
+
+    @property
+    def python_name(self) -> str:
+        return snake_case(self.name)
+
+
+class ObjectType(Declaration):
+    """An entity: a Django model and a GraphQL type. Each gets `id: ID!`."""
+
+    name: TypeName
+    attributes: tuple[Attribute, ...] = Field(min_length=1)
+    description: Description | None = None
+
+    @cached_property
+    def attribute(self) -> dict[str, Attribute]:
+        return {attribute.name: attribute for attribute in self.attributes}
+
+
+class InputAttribute(Declaration):
+    """One attribute of an input."""
+
+    name: FieldName
+    type: TypeRef
+    description: Description | None = None
+
+    @property
+    def python_name(self) -> str:
+        return snake_case(self.name)
+
+
+class InputType(Declaration):
+    """A GraphQL input: a group of arguments."""
+
+    name: TypeName
+    attributes: tuple[InputAttribute, ...] = Field(min_length=1)
+    description: Description | None = None
+
+
+class EnumType(Declaration):
+    """A closed list of values."""
+
+    name: TypeName
+    values: tuple[EnumValue, ...] = Field(min_length=1)
+    description: Description | None = None
+
+
+class EventType(Declaration):
+    """The shape of an event's payload, checked when it is emitted and when it is received."""
+
+    name: EventName
+    version: Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)] = 1
+    """Raised when the payload's shape changes."""
+    key: FieldName = "id"
+    """The payload's attribute that names what the event is about: events of one key stay in order."""
+    payload: TypeName
+    """A type or an input of this file."""
+    description: Description | None = None
+
+
+class Parameter(Declaration):
+    """One argument of a command."""
+
+    name: FieldName
+    type: TypeRef
+    description: Description | None = None
+
+    @property
+    def python_name(self) -> str:
+        return snake_case(self.name)
+
+
+class Hooks(Declaration):
+    """Functions of `hooks/` that run around a command or a handler, in the order given."""
+
+    before: tuple[FieldName, ...] = ()
+    after: tuple[FieldName, ...] = ()
+
+
+def _exactly_one(*keys: str) -> Callable[[dict[str, Any]], None]:
+    def extend(schema: dict[str, Any]) -> None:
+        schema["oneOf"] = [{"required": [key]} for key in keys]
+
+    return extend
+
+
+class Read(Declaration):
+    """What a query reads from the Cache, with no Python: `{list: Student}` or `{get: Student}`."""
+
+    model_config = ConfigDict(json_schema_extra=_exactly_one("list", "get"))
+
+    list: TypeName | None = None
+    """Return entities of this type."""
+    get: TypeName | None = None
+    """Return the entity of this type with the id given, or null."""
+    filter: tuple[FieldName, ...] = ()
+    """Attributes that become optional arguments of the query."""
+    order: tuple[OrderName, ...] = ()
+    """Attributes to order by; `-name` for descending."""
+    limit: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 100
+    """Entities returned, at most."""
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Read:
+        if (self.list is None) == (self.get is None):
+            raise PydanticCustomError("exactly_one", "", {"keys": ("list", "get")})
+        return self
+
+    @property
+    def target(self) -> str:
+        return self.list or self.get or ""
+
+
+class Emit(Declaration):
+    """What a mutation emits, with no Python: its parameters and a new id."""
+
+    event: EventName
+
+
+class Apply(Declaration):
+    """What a handler does to the Cache, with no Python: `{create: Student}`."""
+
+    model_config = ConfigDict(json_schema_extra=_exactly_one("create", "update", "upsert", "delete"))
+
+    create: TypeName | None = None
+    """Store a whole entity."""
+    update: TypeName | None = None
+    """Change the attributes given of an entity that is there."""
+    upsert: TypeName | None = None
+    """Change the attributes given, or store the entity when it is not there."""
+    delete: TypeName | None = None
+    """Remove the entity with the payload's id."""
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Apply:
+        if len(self.model_fields_set) != 1 or not self.target:
+            raise PydanticCustomError("exactly_one", "", {"keys": ("create", "update", "upsert", "delete")})
+        return self
+
+    @property
+    def operation(self) -> str:
+        return next(iter(self.model_fields_set))
+
+    @property
+    def target(self) -> str:
+        return self.create or self.update or self.upsert or self.delete or ""
+
+
+class Command(Declaration):
+    """An operation of the API: a query reads, a mutation emits events."""
+
+    name: FieldName
+    type: Literal["query", "mutation"]
+    return_type: TypeRef
+    parameters: tuple[Parameter, ...] = ()
+    read: Read | None = None
+    emit: Emit | None = None
+    hooks: Hooks = Hooks()
+    description: Description | None = None
+
+    @property
+    def python_name(self) -> str:
+        return snake_case(self.name)
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether schema.yaml alone says what it does, with no Python file."""
+        return self.read is not None or self.emit is not None
+
+
+class Handler(Declaration):
+    """The Sink's reaction to one event."""
+
+    name: FieldName
+    event: EventName
+    apply: Apply | None = None
+    hooks: Hooks = Hooks()
+    description: Description | None = None
+
+    @property
+    def python_name(self) -> str:
+        return snake_case(self.name)
+
+
+class Content(Declaration):
+    """What the component consists of."""
+
+    types: tuple[ObjectType, ...] = ()
+    inputs: tuple[InputType, ...] = ()
+    enums: tuple[EnumType, ...] = ()
+    events: tuple[EventType, ...] = ()
+    commands: tuple[Command, ...] = ()
+    handlers: tuple[Handler, ...] = ()
+
+
+class Component(Declaration):
+    """One component: the whole of a schema.yaml."""
+
+    name: ComponentName
+    namespace: ComponentName
+    content: Content
+    description: Description | None = None
+
+    @cached_property
+    def types(self) -> dict[str, ObjectType]:
+        return {declared.name: declared for declared in self.content.types}
+
+    @cached_property
+    def inputs(self) -> dict[str, InputType]:
+        return {declared.name: declared for declared in self.content.inputs}
+
+    @cached_property
+    def enums(self) -> dict[str, EnumType]:
+        return {declared.name: declared for declared in self.content.enums}
+
+    @cached_property
+    def events(self) -> dict[str, EventType]:
+        return {declared.name: declared for declared in self.content.events}
+
+    @cached_property
+    def commands(self) -> dict[str, Command]:
+        return {declared.name: declared for declared in self.content.commands}
+
+    @cached_property
+    def handlers(self) -> dict[str, tuple[Handler, ...]]:
+        """Handlers by the event they react to, each event's in the order of the file."""
+        by_event: dict[str, list[Handler]] = {}
+        for handler in self.content.handlers:
+            by_event.setdefault(handler.event, []).append(handler)
+        return {event: tuple(handlers) for event, handlers in by_event.items()}
+
+    def payload_type(self, event: str) -> ObjectType | InputType | None:
+        """Return the shape of an event's payload, or None when nothing here tells it.
+
+        Declared under `events:`, or else what the event's declared `emit:` returns or its declared
+        `apply:` stores.
+        """
+        if event in self.events:
+            name = self.events[event].payload
+            return self.types.get(name) or self.inputs.get(name)
+        for command in self.content.commands:
+            if command.emit is not None and command.emit.event == event:
+                return self.types.get(command.return_type.name)
+        for handler in self.handlers.get(event, ()):
+            if handler.apply is not None:
+                return self.types.get(handler.apply.target)
+        return None
+
+    def arguments(self, command: Command) -> tuple[Parameter, ...]:
+        """Return what a client may pass to a command: its parameters, or what its `read:` implies."""
+        if command.read is None:
+            return command.parameters
+        if command.read.get:
+            return (Parameter.model_construct(name="id", type=TypeRef(name="ID", required=True)),)
+        attributes = self.types[command.read.target].attribute
+        return tuple(
+            Parameter.model_construct(name=name, type=TypeRef(name=self._argument_type(attributes.get(name))))
+            for name in command.read.filter
+        )
+
+    def _argument_type(self, attribute: Attribute | None) -> str:
+        return "ID" if attribute is None or attribute.type.name in self.types else attribute.type.name

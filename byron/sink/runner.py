@@ -1,0 +1,150 @@
+"""The Sink: broker → handlers → Cache, the checkpoint in the same transaction as the effect."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+
+from django.db import InterfaceError, OperationalError, close_old_connections, connections, transaction
+
+from byron.broker.base import Broker, Consumer
+from byron.cache.checkpoint import Applied, lock_checkpoint, store_checkpoint
+from byron.conf import byron_settings
+from byron.events.codec import decode
+from byron.events.event import Event, StoredMessage
+from byron.events.payloads import PayloadCodec
+from byron.events.subjects import parse_subject
+from byron.exceptions import BrokerError, LogMismatchError
+from byron.schema.installed import ComponentConfig
+from byron.sink.apply import Applier
+from byron.sink.position import starting_position
+
+log = logging.getLogger("byron.sink")
+
+#: Seconds of one wait for events: how soon a quiet Sink notices that it is to stop.
+_POLL = 0.5
+#: The errors that are the database's, not the event's: wait, and try the same again.
+_DATABASE_TROUBLE = (OperationalError, InterfaceError)
+
+
+class Sink:
+    """Apply a namespace's events to one component's Cache, each once and in the log's order.
+
+    An event's effect and the checkpoint are one transaction, so a crash at any point leaves both or
+    neither; what comes again is skipped by its position. A failing handler is tried again with
+    growing pauses and holds back what follows it.
+    """
+
+    def __init__(self, config: ComponentConfig, broker: Broker) -> None:
+        self.config = config
+        #: Events applied since this object was made.
+        self.applied = 0
+        self._broker = broker
+        self._applier = Applier(config)
+        self._payloads = PayloadCodec(config.component)
+        self._stop = threading.Event()
+        self._pause = _Pause(self._stop)
+
+    def stop(self) -> None:
+        """Ask a running Sink to finish the batch at hand and return. Safe from any thread."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Apply events until `stop` is called; wait while the broker or the database is away.
+
+        Raises LogMismatchError when the log is not the one that the Cache was built from.
+        """
+        if not self.config.component.handlers:
+            log.info("idle component=%s reason='schema.yaml declares no handlers'", self.config.label)
+            self._stop.wait()
+        while not self._stop.is_set():
+            try:
+                self._consume()
+            except LogMismatchError:
+                raise
+            except (BrokerError, *_DATABASE_TROUBLE) as error:
+                log.warning("waiting component=%s error=%r", self.config.label, str(error))
+            except Exception:
+                log.exception("handler failed component=%s; it will be tried again", self.config.label)
+            if not self._stop.is_set():
+                connections[self.config.alias].close()
+                self._pause.wait()
+        connections[self.config.alias].close()
+
+    def settle(self) -> int:
+        """Apply everything that is in the log now and return how many events that was. For tests.
+
+        Raises what a handler raises.
+        """
+        before = self.applied
+        if self.config.component.handlers:
+            with self._open() as consumer:
+                while self._apply_next(consumer, 0):
+                    pass
+        return self.applied - before
+
+    def _consume(self) -> None:
+        with self._open() as consumer:
+            log.info("consuming component=%s events=%s", self.config.label, ",".join(self.config.component.handlers))
+            while not self._stop.is_set():
+                self._apply_next(consumer, _POLL)
+
+    def _open(self) -> Consumer:
+        close_old_connections()
+        self._log_created = self._broker.ensure_log().created
+        after = starting_position(self.config, self._broker)
+        return self._broker.consumer(self.config.consumer_name, list(self.config.component.handlers), after)
+
+    def _apply_next(self, consumer: Consumer, timeout: float) -> int:
+        messages = consumer.fetch(byron_settings().sink_batch_size, timeout)
+        if messages:
+            self._apply(messages)
+            consumer.acknowledge(messages[-1].position)
+        return len(messages)
+
+    def _apply(self, messages: Sequence[StoredMessage]) -> None:
+        try:
+            self._apply_batch(messages)
+        except _DATABASE_TROUBLE:
+            raise
+        except Exception:
+            if len(messages) == 1:
+                raise
+            # One of them is to blame. Alone, those before it succeed.
+            for message in messages:
+                self._apply([message])
+
+    def _apply_batch(self, messages: Sequence[StoredMessage]) -> None:
+        alias, name = self.config.alias, self.config.consumer_name
+        with transaction.atomic(using=alias):
+            position = lock_checkpoint(alias, name)
+            fresh = [message for message in messages if message.position > position]
+            if not fresh:
+                return
+            events = [self._decode(message) for message in fresh]
+            self._applier.apply(events)
+            last = Applied(position=fresh[-1].position, event_id=events[-1].id, log_created=self._log_created)
+            store_checkpoint(alias, name, last)
+        self.applied += len(fresh)
+        self._pause.reset()
+
+    def _decode(self, message: StoredMessage) -> Event:
+        name = parse_subject(message.subject).event
+        return decode(message, lambda body: self._payloads.decode(name, body))
+
+
+class _Pause:
+    """Pauses that grow from `sink_retry_delay` to `sink_retry_limit` and end when the Sink is to stop."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._tries = 0
+
+    def wait(self) -> None:
+        settings = byron_settings()
+        self._stop.wait(min(settings.sink_retry_delay * 2**self._tries, settings.sink_retry_limit))
+        self._tries = min(self._tries + 1, 16)
+
+    def reset(self) -> None:
+        self._tries = 0

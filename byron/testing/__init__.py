@@ -1,0 +1,1 @@
+"""Tests of components: the `component` fixture, loaded by pytest from the `byron` plugin."""

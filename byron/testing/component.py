@@ -1,0 +1,120 @@
+"""A component in one process: commands, a log in memory, and a Sink that the test drives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Self
+
+import msgspec
+
+from byron.api.execution import GraphQLService
+from byron.broker.connection import use_broker
+from byron.broker.memory import MemoryBroker
+from byron.cache.roles import Role, acting_as
+from byron.events.codec import decode
+from byron.events.event import Event
+from byron.events.payloads import PayloadCodec
+from byron.events.subjects import parse_subject
+from byron.schema.installed import ComponentConfig
+from byron.schema.model import Command
+from byron.schema.types import SCALARS
+from byron.sink.runner import Sink
+
+
+class GraphQLFailure(AssertionError):
+    """A GraphQL request that was answered with errors."""
+
+    def __init__(self, errors: list[dict[str, Any]]) -> None:
+        self.errors = errors
+        super().__init__("; ".join(error["message"] for error in errors))
+
+    @property
+    def code(self) -> str | None:
+        """The first error's `extensions.code`, or None."""
+        code: str | None = self.errors[0].get("extensions", {}).get("code")
+        return code
+
+
+class ComponentUnderTest:
+    """One component, as its clients and its log see it. Each process's role holds here too."""
+
+    def __init__(self, config: ComponentConfig) -> None:
+        self.config = config
+        self.broker = MemoryBroker(config.component.namespace)
+        self._service = GraphQLService(config)
+        self._sink = Sink(config, self.broker)
+        self._payloads = PayloadCodec(config.component)
+
+    @contextmanager
+    def connected(self) -> Iterator[Self]:
+        """Let commands find the log in memory for a while."""
+        with use_broker(self.config.component.namespace, self.broker):
+            yield self
+
+    def graphql(self, document: str, **variables: Any) -> dict[str, Any]:
+        """Run a GraphQL document and return its data. Raises GraphQLFailure."""
+        with acting_as(Role.API):
+            answer = self._service.execute(document, _json(variables))
+        if answer.body.get("errors"):
+            raise GraphQLFailure(answer.body["errors"])
+        data: dict[str, Any] = answer.body["data"]
+        return data
+
+    def query(self, name: str, **arguments: Any) -> Any:
+        """Run a query of schema.yaml and return its value, with every attribute but references."""
+        return self._command("query", name, arguments)
+
+    def mutate(self, name: str, **arguments: Any) -> Any:
+        """Run a mutation of schema.yaml and return its value, with every attribute but references."""
+        return self._command("mutation", name, arguments)
+
+    def settle(self) -> int:
+        """Apply every event that is in the log and not yet in the Cache; return how many those were.
+
+        Raises what a handler raises.
+        """
+        with acting_as(Role.SINK):
+            return self._sink.settle()
+
+    @property
+    def events(self) -> list[Event]:
+        """Everything that was emitted, in order."""
+        return [self._decoded(message) for message in self.broker.messages]
+
+    def _decoded(self, message: Any) -> Event:
+        name = parse_subject(message.subject).event
+        return decode(message, lambda body: self._payloads.decode(name, body))
+
+    def _command(self, kind: str, name: str, arguments: Mapping[str, Any]) -> Any:
+        command = self.config.component.commands.get(name)
+        if command is None or command.type != kind:
+            known = [each.name for each in self.config.component.content.commands if each.type == kind]
+            raise LookupError(f"schema.yaml declares no {kind} {name!r}; there are: {', '.join(known) or 'none'}")
+        return self.graphql(self._document(command, arguments), **self._by_declared_name(command, arguments))[name]
+
+    def _document(self, command: Command, arguments: Mapping[str, Any]) -> str:
+        given = self._by_declared_name(command, arguments)
+        passed = [argument for argument in self.config.component.arguments(command) if argument.name in given]
+        variables = ", ".join(f"${argument.name}: {argument.type}" for argument in passed)
+        values = ", ".join(f"{argument.name}: ${argument.name}" for argument in passed)
+        head = f"{command.type}({variables})" if variables else command.type
+        call = f"{command.name}({values})" if values else command.name
+        return f"{head} {{ {call}{self._selection(command)} }}"
+
+    def _by_declared_name(self, command: Command, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        declared = {argument.python_name: argument.name for argument in self.config.component.arguments(command)}
+        return {declared.get(name, name): value for name, value in arguments.items()}
+
+    def _selection(self, command: Command) -> str:
+        component = self.config.component
+        kind = component.types.get(command.return_type.name)
+        if kind is None:
+            return ""
+        plain = [a.name for a in kind.attributes if a.type.name in SCALARS or a.type.name in component.enums]
+        return f" {{ {' '.join(['id', *plain])} }}"
+
+
+def _json(variables: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(dict(variables))
+    return plain
