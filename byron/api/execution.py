@@ -33,7 +33,10 @@ from byron.schema.installed import ComponentConfig
 log = logging.getLogger("byron.api")
 
 _CODES: dict[type[Exception], tuple[str, str]] = {
-    BrokerUnavailableError: ("BROKER_UNAVAILABLE", "The event log cannot be reached; nothing was changed. Try again later."),
+    BrokerUnavailableError: (
+        "BROKER_UNAVAILABLE",
+        "The event log cannot be reached; nothing was changed. Try again later.",
+    ),
     OutcomeUnknownError: ("OUTCOME_UNKNOWN", "The event log did not confirm in time; the change may or may not come."),
     PublishDeniedError: ("FORBIDDEN_EVENT", "This component is not allowed to emit that event."),
 }

@@ -39,7 +39,7 @@ def broker_for(namespace: str) -> Broker:
         if key in _installed:
             return _installed[key]
         opened = _opened.get(key)
-        url: str = byron_settings().broker_url
+        url = byron_settings().broker_url
         if opened is not None and (opened.broker.is_connected() if not url else opened.url == url):
             return opened.broker
         url = url or _embedded_url(namespace)

@@ -193,8 +193,9 @@ class NatsConsumer(Consumer):
             raise self._gone()
         with self._condition:
             delivery, buffered = self._delivery, len(self._buffer)
+        # The answer may be older than the messages that overtook it: then this is negative and makes up for them.
         on_their_way = info["delivered"]["consumer_seq"] - delivery.sequence if delivery is not None else 0
-        return int(info["num_pending"]) + buffered + max(0, on_their_way)
+        return max(0, int(info["num_pending"]) + buffered + on_their_way)
 
     def _gone(self) -> LogMismatchError:
         return LogMismatchError(f"The durable consumer {self._name!r} was deleted at the broker.")

@@ -11,6 +11,7 @@ from byron.cache.fields import DECIMAL_COLLATION
 from byron.cache.roles import Role, process_role
 from byron.schema.installed import installed_component
 
+
 def _compare(left: str, right: str) -> int:
     try:
         first, second = decimal.Decimal(left), decimal.Decimal(right)

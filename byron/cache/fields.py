@@ -38,6 +38,10 @@ class DecimalField(_Field):
     description = "Exact decimal"
     empty_strings_allowed = False
 
+    def get_internal_type(self) -> str:
+        # Not "DecimalField": Django's backends would round to that one's digits.
+        return "ByronDecimalField"
+
     def db_type(self, connection: BaseDatabaseWrapper) -> str:
         if connection.vendor == "sqlite":
             return f"text COLLATE {DECIMAL_COLLATION}"

@@ -31,9 +31,7 @@ def component_files(component: Component, label: str) -> list[PlannedFile]:
     files = list(chain(_generated(component, label), _functions(component, label), _tests(component, label)))
     python = {file.path: file.text for file in files if file.path.endswith(".py")}
     formatted = format_python(python)
-    return [
-        PlannedFile(path=file.path, text=formatted.get(file.path, file.text), owner=file.owner) for file in files
-    ]
+    return [PlannedFile(path=file.path, text=formatted.get(file.path, file.text), owner=file.owner) for file in files]
 
 
 def _generated(component: Component, label: str) -> Iterator[PlannedFile]:

@@ -110,7 +110,9 @@ class Plan:
             state = json.loads(self._read_state() or "{}")
             return dict(state.get("files", {}))
         except (ValueError, AttributeError, TypeError) as error:
-            message = f"{self.root.name}/{STATE_FILE} cannot be read; restore it, or delete it with the generated files."
+            message = (
+                f"{self.root.name}/{STATE_FILE} cannot be read; restore it, or delete it with the generated files."
+            )
             raise GenerationError(message) from error
 
 

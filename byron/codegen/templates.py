@@ -68,7 +68,9 @@ def format_python(texts: Mapping[str, str]) -> dict[str, str]:
             path.write_text(text)
         options = ["--isolated", "--quiet", "--no-cache", "--config", "line-length = 120", str(directory)]
         for command in (["check", "--fix", "--select", "I,F401"], ["format"]):
-            finished = subprocess.run([find_ruff_bin(), *command, *options], capture_output=True, text=True, check=False)
+            finished = subprocess.run(
+                [find_ruff_bin(), *command, *options], capture_output=True, text=True, check=False
+            )
             if finished.returncode:
                 raise GenerationError(f"Generated Python could not be formatted:\n{finished.stdout}{finished.stderr}")
         return {file: (directory / file).read_text() for file in texts}

@@ -62,4 +62,4 @@ def _check_unique(context: Context, entity: ObjectType, payload: Mapping[str, An
         if not attribute.unique or value is None:
             continue
         if model._default_manager.filter(**{attribute.python_name: value}).exists():
-            raise CommandError(f'A {entity.name} with {attribute.name} "{value}" already exists.', code="CONFLICT")
+            raise CommandError(f'{entity.name} with {attribute.name} "{value}" already exists.', code="CONFLICT")

@@ -114,10 +114,6 @@ class PayloadCodec:
         return SCALARS[name].payload
 
 
-
-
-
-
 def _field(name: str, annotation: Any, reference: TypeRef) -> tuple[Any, ...]:
     return (name, annotation) if reference.required else (name, annotation, None)
 

@@ -4,24 +4,22 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Checkpoint',
+            name="Checkpoint",
             fields=[
-                ('consumer', models.CharField(max_length=100, primary_key=True, serialize=False)),
-                ('position', models.BigIntegerField()),
-                ('event_id', models.CharField(max_length=255)),
-                ('log_created', models.DateTimeField()),
-                ('updated', models.DateTimeField(auto_now=True)),
+                ("consumer", models.CharField(max_length=100, primary_key=True, serialize=False)),
+                ("position", models.BigIntegerField()),
+                ("event_id", models.CharField(max_length=255)),
+                ("log_created", models.DateTimeField()),
+                ("updated", models.DateTimeField(auto_now=True)),
             ],
             options={
-                'db_table': 'byron_checkpoint',
+                "db_table": "byron_checkpoint",
             },
         ),
     ]

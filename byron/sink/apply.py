@@ -85,7 +85,8 @@ class Applier:
         # One statement cannot touch a row twice: of several events about one entity the last one counts.
         rows = {_identity(event): dict(_attributes(entity, event.payload)) for event in events}
         names = [attribute.python_name for attribute in entity.attributes]
-        model._default_manager.bulk_create(
+        # using(): Django asks the router to read before it knows that this is a write.
+        model._default_manager.using(self._config.alias).bulk_create(
             [model(pk=identity, **row) for identity, row in rows.items()],
             update_conflicts=True,
             unique_fields=["id"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connections, transaction
 
@@ -36,11 +36,12 @@ class Sink:
     growing pauses and holds back what follows it.
     """
 
-    def __init__(self, config: ComponentConfig, broker: Broker) -> None:
+    def __init__(self, config: ComponentConfig, connect: Callable[[], Broker]) -> None:
+        """Prepare to consume; `connect` gives the broker, and is asked again whenever it went away."""
         self.config = config
         #: Events applied since this object was made.
         self.applied = 0
-        self._broker = broker
+        self._connect = connect
         self._applier = Applier(config)
         self._payloads = PayloadCodec(config.component)
         self._stop = threading.Event()
@@ -92,9 +93,10 @@ class Sink:
 
     def _open(self) -> Consumer:
         close_old_connections()
-        self._log_created = self._broker.ensure_log().created
-        after = starting_position(self.config, self._broker)
-        return self._broker.consumer(self.config.consumer_name, list(self.config.component.handlers), after)
+        broker = self._connect()
+        self._log_created = broker.ensure_log().created
+        after = starting_position(self.config, broker)
+        return broker.consumer(self.config.consumer_name, list(self.config.component.handlers), after)
 
     def _apply_next(self, consumer: Consumer, timeout: float) -> int:
         messages = consumer.fetch(byron_settings().sink_batch_size, timeout)

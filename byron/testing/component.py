@@ -43,7 +43,7 @@ class ComponentUnderTest:
         self.config = config
         self.broker = MemoryBroker(config.component.namespace)
         self._service = GraphQLService(config)
-        self._sink = Sink(config, self.broker)
+        self._sink = Sink(config, lambda: self.broker)
         self._payloads = PayloadCodec(config.component)
 
     @contextmanager
@@ -52,7 +52,7 @@ class ComponentUnderTest:
         with use_broker(self.config.component.namespace, self.broker):
             yield self
 
-    def graphql(self, document: str, **variables: Any) -> dict[str, Any]:
+    def graphql(self, document: str, /, **variables: Any) -> dict[str, Any]:
         """Run a GraphQL document and return its data. Raises GraphQLFailure."""
         with acting_as(Role.API):
             answer = self._service.execute(document, _json(variables))
@@ -61,11 +61,11 @@ class ComponentUnderTest:
         data: dict[str, Any] = answer.body["data"]
         return data
 
-    def query(self, name: str, **arguments: Any) -> Any:
+    def query(self, name: str, /, **arguments: Any) -> Any:
         """Run a query of schema.yaml and return its value, with every attribute but references."""
         return self._command("query", name, arguments)
 
-    def mutate(self, name: str, **arguments: Any) -> Any:
+    def mutate(self, name: str, /, **arguments: Any) -> Any:
         """Run a mutation of schema.yaml and return its value, with every attribute but references."""
         return self._command("mutation", name, arguments)
 

@@ -36,4 +36,6 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _show(self, found: server.EmbeddedServer) -> None:
-        self.stdout.write(f"{found.namespace}: running, pid {found.pid}\n  address  {found.url}\n  state    {found.directory}")
+        self.stdout.write(
+            f"{found.namespace}: running, pid {found.pid}\n  address  {found.url}\n  state    {found.directory}"
+        )

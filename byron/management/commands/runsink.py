@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -25,7 +26,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         chosen = _chosen(prepare(Role.SINK), options["components"])
-        sinks = [Sink(config, broker_for(config.component.namespace)) for config in chosen]
+        sinks = [Sink(config, partial(broker_for, config.component.namespace)) for config in chosen]
         mismatches = run_until_signalled(sinks)
         close_brokers()
         if mismatches:

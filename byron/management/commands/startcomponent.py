@@ -21,7 +21,9 @@ class Command(BaseCommand):
         parser.add_argument("name", help="Name the component.")
         parser.add_argument("--schema", type=Path, metavar="FILE", help="Copy this schema.yaml; default: an example.")
         parser.add_argument("--namespace", metavar="NS", help="Put the component into this system.")
-        parser.add_argument("--directory", type=Path, metavar="DIR", help="Make it here; default: a folder of its name.")
+        parser.add_argument(
+            "--directory", type=Path, metavar="DIR", help="Make it here; default: a folder of its name."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         name, schema, namespace = options["name"], options["schema"], options["namespace"]

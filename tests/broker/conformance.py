@@ -1,0 +1,288 @@
+"""What every broker promises: an abstract test case over a `broker` fixture."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from byron.broker.base import Broker, Consumer
+from byron.events.codec import decode, encode, encode_payload
+from byron.events.event import Event, Message, StoredMessage
+from byron.exceptions import BrokerError, BrokerUnavailableError, LogMismatchError
+
+TIMEOUT = 5.0
+
+
+def eventually(condition: Callable[[], object], what: str, timeout: float = 10.0) -> None:
+    """Wait until the condition holds; fail after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"Not within {timeout} s: {what}")
+        time.sleep(0.01)
+
+
+def make_message(broker: Broker, key: str = "1", name: str = "new.student", size: int = 0) -> Message:
+    """Return a fresh message about a key, with a payload of at least `size` bytes."""
+    payload = {"id": key, "text": "x" * size}
+    event = Event(name=name, key=key, payload=payload, namespace=broker.namespace, source="students")
+    return encode(event, encode_payload(payload))
+
+
+def make_messages(broker: Broker, count: int, name: str = "new.student") -> list[Message]:
+    return [make_message(broker, str(number), name) for number in range(count)]
+
+
+def drain(consumer: Consumer, count: int, *, acknowledge: bool = True) -> list[StoredMessage]:
+    """Fetch exactly so many messages."""
+    found: list[StoredMessage] = []
+    while len(found) < count:
+        batch = consumer.fetch(count - len(found), TIMEOUT)
+        assert batch, f"only {len(found)} of {count} messages arrived"
+        found += batch
+        if acknowledge:
+            consumer.acknowledge(found[-1].position)
+    return found
+
+
+def positions(items: Iterable[StoredMessage]) -> list[int]:
+    return [item.position for item in items]
+
+
+class LogConformance:
+    """Publishing to the log and reading it by position."""
+
+    def test_log_info_of_a_missing_log_says_how_to_create_it(self, empty_broker: Broker) -> None:
+        with pytest.raises(LogMismatchError, match=r"no event log for namespace .*ensure_log"):
+            empty_broker.log_info()
+
+    def test_publish_without_a_log_says_how_to_create_it(self, empty_broker: Broker) -> None:
+        with pytest.raises(BrokerError, match=r"no event log for namespace .*ensure_log"):
+            empty_broker.publish([make_message(empty_broker)], TIMEOUT)
+
+    def test_ensure_log_creates_an_empty_log_once(self, broker: Broker) -> None:
+        first = broker.ensure_log()
+        assert (first.last, first.first <= 1) == (0, True)
+        broker.publish([make_message(broker)], TIMEOUT)
+        again = broker.ensure_log()
+        assert (again.created, again.last) == (first.created, 1)
+        assert broker.log_info() == again
+
+    def test_publishing_returns_growing_positions(self, broker: Broker) -> None:
+        found = [broker.publish([make_message(broker)], TIMEOUT) for _ in range(3)]
+        assert [[(item.position, item.duplicate) for item in items] for items in found] == [
+            [(1, False)],
+            [(2, False)],
+            [(3, False)],
+        ]
+
+    def test_publishing_nothing_does_nothing(self, broker: Broker) -> None:
+        assert broker.publish([], TIMEOUT) == []
+
+    def test_several_messages_are_stored_in_order_next_to_one_another(self, broker: Broker) -> None:
+        broker.publish([make_message(broker)], TIMEOUT)
+        messages = make_messages(broker, 5)
+        acknowledgements = broker.publish(messages, TIMEOUT)
+        assert [item.position for item in acknowledgements] == [2, 3, 4, 5, 6]
+        for message, acknowledgement in zip(messages, acknowledgements, strict=True):
+            stored = broker.get(acknowledgement.position)
+            assert stored is not None
+            assert (stored.subject, stored.body) == (message.subject, message.body)
+
+    def test_a_repeated_message_is_not_stored_twice(self, broker: Broker) -> None:
+        message = make_message(broker)
+        broker.publish([make_message(broker)], TIMEOUT)
+        [first] = broker.publish([message], TIMEOUT)
+        [again] = broker.publish([message], TIMEOUT)
+        assert (first.position, first.duplicate, again.position, again.duplicate) == (2, False, 2, True)
+        assert broker.log_info().last == 2
+
+    def test_a_repeated_batch_is_not_stored_twice(self, broker: Broker) -> None:
+        messages = make_messages(broker, 3)
+        first = broker.publish(messages, TIMEOUT)
+        again = broker.publish(messages, TIMEOUT)
+        assert [item.position for item in again] == [item.position for item in first] == [1, 2, 3]
+        assert all(item.duplicate for item in again)
+        assert broker.log_info().last == 3
+
+    @pytest.mark.parametrize("known", [[0], [1, 2], [0, 2, 3]])
+    def test_of_a_partly_known_batch_only_the_rest_is_stored(self, broker: Broker, known: list[int]) -> None:
+        messages = make_messages(broker, 4)
+        broker.publish([messages[index] for index in known], TIMEOUT)
+        acknowledgements = broker.publish(messages, TIMEOUT)
+        assert [item.duplicate for item in acknowledgements] == [index in known for index in range(4)]
+        assert broker.log_info().last == 4
+        for message, acknowledgement in zip(messages, acknowledgements, strict=True):
+            stored = broker.get(acknowledgement.position)
+            assert stored is not None and stored.headers["ce-id"] == message.id
+
+    def test_a_message_given_twice_in_one_call_is_stored_once(self, broker: Broker) -> None:
+        message = make_message(broker)
+        acknowledgements = broker.publish([message, make_message(broker), message], TIMEOUT)
+        assert [(item.position, item.duplicate) for item in acknowledgements] == [(1, False), (2, False), (1, True)]
+
+    def test_concurrent_publishes_are_each_stored_once(self, broker: Broker) -> None:
+        batches = [make_messages(broker, 1 + number % 3) for number in range(40)]
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda batch: broker.publish(batch, 20.0), batches))
+        taken = [item.position for items in found for item in items]
+        assert sorted(taken) == list(range(1, sum(map(len, batches)) + 1))
+        for items in found:
+            assert [item.position - items[0].position for item in items] == list(range(len(items)))
+
+    def test_get_returns_the_message_as_it_was_published(self, broker: Broker) -> None:
+        message = make_message(broker, key="Zoë Smith/7")
+        broker.publish([message], TIMEOUT)
+        stored = broker.get(1)
+        assert stored is not None
+        assert (stored.subject, stored.body, stored.position) == (message.subject, message.body, 1)
+        assert dict(message.headers).items() <= dict(stored.headers).items()
+        assert decode(stored).key == "Zoë Smith/7"
+
+    @pytest.mark.parametrize("position", [-1, 0, 2, 1000])
+    def test_get_returns_none_where_the_log_has_nothing(self, broker: Broker, position: int) -> None:
+        broker.publish([make_message(broker)], TIMEOUT)
+        assert broker.get(position) is None
+
+    def test_a_closed_broker_says_so(self, broker: Broker) -> None:
+        broker.close()
+        broker.close()
+        assert not broker.is_connected()
+        with pytest.raises(BrokerUnavailableError, match="closed"):
+            broker.log_info()
+
+
+class ConsumerConformance:
+    """Reading the log in order through a durable consumer."""
+
+    def test_messages_arrive_in_the_logs_order(self, broker: Broker) -> None:
+        for _ in range(3):
+            broker.publish(make_messages(broker, 900), 20.0)
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            assert positions(drain(consumer, 2700)) == list(range(1, 2701))
+
+    def test_fetched_messages_are_those_of_the_log(self, broker: Broker) -> None:
+        broker.publish(make_messages(broker, 2), TIMEOUT)
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            assert drain(consumer, 2) == [broker.get(1), broker.get(2)]
+
+    def test_only_the_events_asked_for_arrive(self, broker: Broker) -> None:
+        for name in ("new.student", "new.student.note", "new.class", "student", "new.grade"):
+            broker.publish([make_message(broker, name=name)], TIMEOUT)
+        with broker.consumer("main", ["new.student", "new.grade", "new.student"], 0) as consumer:
+            assert positions(drain(consumer, 2)) == [1, 5]
+            assert consumer.fetch(10, 0.05) == []
+
+    def test_reading_starts_after_the_position(self, broker: Broker) -> None:
+        broker.publish(make_messages(broker, 10), TIMEOUT)
+        with broker.consumer("main", ["new.student"], 7) as consumer:
+            assert positions(drain(consumer, 3)) == [8, 9, 10]
+
+    def test_fetch_returns_what_is_there_without_filling_up(self, broker: Broker) -> None:
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            broker.publish([make_message(broker)], TIMEOUT)
+            began = time.monotonic()
+            assert positions(consumer.fetch(500, TIMEOUT)) == [1]
+            assert time.monotonic() - began < 1
+
+    def test_fetch_returns_at_most_the_limit(self, broker: Broker) -> None:
+        broker.publish(make_messages(broker, 10), TIMEOUT)
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            found: list[int] = []
+            while len(found) < 10:
+                batch = consumer.fetch(3, TIMEOUT)
+                assert 1 <= len(batch) <= 3
+                found += positions(batch)
+            assert found == list(range(1, 11))
+
+    def test_fetch_returns_nothing_when_time_runs_out(self, broker: Broker) -> None:
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            began = time.monotonic()
+            assert consumer.fetch(10, 0.2) == []
+            assert 0.19 < time.monotonic() - began < 1
+
+    def test_a_waiting_fetch_gets_what_is_published_meanwhile(self, broker: Broker) -> None:
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            publisher = threading.Timer(0.1, lambda: broker.publish([make_message(broker)], TIMEOUT))
+            publisher.start()
+            began = time.monotonic()
+            assert positions(consumer.fetch(10, TIMEOUT)) == [1]
+            assert time.monotonic() - began < 1
+            publisher.join()
+
+    def test_what_was_fetched_does_not_come_again_while_the_consumer_is_open(self, broker: Broker) -> None:
+        broker.publish(make_messages(broker, 3), TIMEOUT)
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            drain(consumer, 3, acknowledge=False)
+            assert consumer.fetch(10, 0.05) == []
+
+    @pytest.mark.parametrize("after", [0, 2, 3, 4, 6])
+    def test_a_consumer_opened_anew_goes_on_where_the_caller_says(self, broker: Broker, after: int) -> None:
+        broker.publish(make_messages(broker, 6), TIMEOUT)
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            drain(consumer, 4, acknowledge=False)
+            consumer.acknowledge(3)
+        with broker.consumer("main", ["new.student"], after) as consumer:
+            assert positions(drain(consumer, 6 - after)) == list(range(after + 1, 7))
+            assert consumer.fetch(10, 0.05) == []
+
+    def test_a_consumer_opened_anew_can_read_other_events(self, broker: Broker) -> None:
+        broker.publish([make_message(broker), make_message(broker, name="new.class")], TIMEOUT)
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            drain(consumer, 1)
+        with broker.consumer("main", ["new.class"], 1) as consumer:
+            assert positions(drain(consumer, 1)) == [2]
+
+    def test_consumers_of_different_names_read_independently(self, broker: Broker) -> None:
+        broker.publish(make_messages(broker, 3), TIMEOUT)
+        with (
+            broker.consumer("one", ["new.student"], 0) as one,
+            broker.consumer("two", ["new.student"], 1) as two,
+        ):
+            assert positions(drain(one, 3)) == [1, 2, 3]
+            assert positions(drain(two, 2)) == [2, 3]
+
+    def test_pending_counts_what_was_not_fetched_yet(self, broker: Broker) -> None:
+        broker.publish([*make_messages(broker, 9), make_message(broker, name="new.class")], TIMEOUT)
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            assert consumer.pending() == 9
+            drain(consumer, 4)
+            assert consumer.pending() == 5
+            drain(consumer, 5)
+            assert consumer.pending() == 0
+
+    def test_a_checkpoint_beyond_the_log_is_refused(self, broker: Broker) -> None:
+        broker.publish([make_message(broker)], TIMEOUT)
+        with pytest.raises(LogMismatchError, match=r"ends at position 1\b.* 5\b"):
+            broker.consumer("main", ["new.student"], 5)
+
+    def test_a_consumer_of_no_events_is_refused(self, broker: Broker) -> None:
+        with pytest.raises(BrokerError, match="'main' needs the name of at least one event"):
+            broker.consumer("main", [], 0)
+
+    def test_a_consumer_without_a_log_is_refused(self, empty_broker: Broker) -> None:
+        with pytest.raises(LogMismatchError, match=r"event log"):
+            empty_broker.consumer("main", ["new.student"], 0)
+
+    def test_a_closed_consumer_says_so(self, broker: Broker) -> None:
+        consumer = broker.consumer("main", ["new.student"], 0)
+        consumer.close()
+        consumer.close()
+        with pytest.raises(BrokerUnavailableError, match="consumer is closed"):
+            consumer.fetch(1, TIMEOUT)
+
+    def test_closing_wakes_a_waiting_fetch(self, broker: Broker) -> None:
+        consumer = broker.consumer("main", ["new.student"], 0)
+        closer = threading.Timer(0.1, consumer.close)
+        closer.start()
+        with pytest.raises(BrokerUnavailableError, match="consumer is closed"):
+            consumer.fetch(1, TIMEOUT)
+        closer.join()
+
+
+class BrokerConformance(LogConformance, ConsumerConformance):
+    """All of it. A subclass gives the fixtures `broker`, with a log, and `empty_broker`, without one."""

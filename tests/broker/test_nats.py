@@ -1,0 +1,476 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import multiprocessing
+import signal
+import threading
+import time
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+import nats
+import pytest
+
+from byron.broker.base import Broker
+from byron.broker.nats import NatsBroker
+from byron.events.event import Message
+from byron.events.subjects import stream_name
+from byron.exceptions import (
+    BrokerError,
+    BrokerUnavailableError,
+    LogMismatchError,
+    OutcomeUnknownError,
+    PublishDeniedError,
+)
+from tests.broker.conformance import (
+    TIMEOUT,
+    BrokerConformance,
+    drain,
+    eventually,
+    make_message,
+    make_messages,
+    positions,
+)
+from tests.broker.conftest import RealServer
+
+pytestmark = pytest.mark.broker
+
+
+@pytest.fixture
+def empty_broker(shared_server: RealServer, namespace: str) -> Iterator[NatsBroker]:
+    with NatsBroker(namespace, shared_server.url) as broker:
+        yield broker
+
+
+@pytest.fixture
+def broker(empty_broker: NatsBroker) -> NatsBroker:
+    empty_broker.ensure_log()
+    return empty_broker
+
+
+@pytest.fixture
+def own_broker(own_server: RealServer, namespace: str) -> Iterator[NatsBroker]:
+    with NatsBroker(namespace, own_server.url) as broker:
+        broker.ensure_log()
+        yield broker
+
+
+class TestNatsBroker(BrokerConformance):
+    pass
+
+
+def ask(server: RealServer, subject: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Send a request past Byron, as an administrator or another program would."""
+
+    async def request() -> dict[str, Any]:
+        client = await nats.connect(server.url)
+        answer = await client.request(subject, json.dumps(body).encode() if body else b"", timeout=5)
+        await client.close()
+        return dict(json.loads(answer.data))
+
+    return run(request())
+
+
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(coroutine)
+
+
+def publish_surely(broker: NatsBroker, messages: list[Message]) -> None:
+    """Publish as an outbox does: with the same ids, until the log has it."""
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            broker.publish(messages, 1.0)
+            return
+        except (BrokerUnavailableError, OutcomeUnknownError):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+class TestLog:
+    def test_the_stream_never_drops_an_event(self, broker: NatsBroker, shared_server: RealServer) -> None:
+        config = ask(shared_server, f"$JS.API.STREAM.INFO.{stream_name(broker.namespace)}")["config"]
+        expected = {
+            "subjects": [f"{broker.namespace.lower()}.*.*.>"],
+            "storage": "file",
+            "retention": "limits",
+            "discard": "new",
+            "max_age": 0,
+            "max_bytes": -1,
+            "max_msgs": -1,
+            "deny_delete": True,
+            "deny_purge": True,
+            "allow_direct": True,
+            "allow_atomic": True,
+            "duplicate_window": 600 * 10**9,
+            "num_replicas": 1,
+        }
+        assert {key: config[key] for key in expected} == expected
+
+    def test_a_stream_of_that_name_with_other_subjects_is_left_alone(
+        self, empty_broker: NatsBroker, shared_server: RealServer
+    ) -> None:
+        name = stream_name(empty_broker.namespace)
+        ask(shared_server, f"$JS.API.STREAM.CREATE.{name}", {"name": name, "subjects": [f"other.{name}"]})
+        with pytest.raises(BrokerError, match=rf"exists with the subjects other\.{name}, .* has {name}\.\*\.\*\.>"):
+            empty_broker.ensure_log()
+
+    def test_processes_may_create_the_log_at_once(self, shared_server: RealServer, namespace: str) -> None:
+        brokers = [NatsBroker(namespace, shared_server.url) for _ in range(6)]
+        created: list[Any] = []
+        threads = [threading.Thread(target=lambda b=b: created.append(b.ensure_log().created)) for b in brokers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for broker in brokers:
+            broker.close()
+        assert len(created) == 6 and len(set(created)) == 1
+
+
+class TestPublishing:
+    def test_a_message_beyond_the_servers_limit_is_refused_and_the_connection_kept(self, broker: NatsBroker) -> None:
+        with pytest.raises(BrokerError, match=r"takes 10\d{5} bytes; the broker takes at most 1048576"):
+            broker.publish([make_message(broker, size=1024 * 1024)], TIMEOUT)
+        assert broker.is_connected()
+        assert broker.publish([make_message(broker, size=1000 * 1000)], TIMEOUT)[0].position == 1
+
+    def test_headers_count_towards_the_limit(self, broker: NatsBroker) -> None:
+        small = make_message(broker)
+        message = Message(subject=small.subject, headers=small.headers, body=b"x" * (1024 * 1024 - 10))
+        with pytest.raises(BrokerError, match="at most 1048576"):
+            broker.publish([message], TIMEOUT)
+        assert broker.is_connected()
+
+    def test_a_batch_beyond_the_servers_limit_is_refused(self, broker: NatsBroker) -> None:
+        with pytest.raises(BrokerError, match="1001 messages do not fit into one batch; at most 1000 do"):
+            broker.publish(make_messages(broker, 1001), TIMEOUT)
+        assert len(broker.publish(make_messages(broker, 1000), 20.0)) == 1000
+
+    def test_a_batch_with_an_oversized_message_stores_nothing(self, broker: NatsBroker) -> None:
+        messages = [make_message(broker), make_message(broker, size=1024 * 1024), make_message(broker)]
+        with pytest.raises(BrokerError, match="at most 1048576"):
+            broker.publish(messages, TIMEOUT)
+        assert broker.log_info().last == 0
+
+    def test_a_denied_publish_is_reported_at_once(self, broker: NatsBroker, shared_server: RealServer) -> None:
+        message = make_message(broker, key="Ann", name="forbidden")
+        with NatsBroker(broker.namespace, shared_server.url_for("limited")) as limited:
+            began = time.monotonic()
+            with pytest.raises(PublishDeniedError, match=rf"do not allow publishing on '{message.subject}'"):
+                limited.publish([message], TIMEOUT)
+            assert time.monotonic() - began < 1
+            assert limited.publish([make_message(broker, name="allowed")], TIMEOUT)[0].position == 1
+
+    @pytest.mark.parametrize("denied", [0, 1, 2])
+    def test_a_partly_denied_batch_stores_nothing(
+        self, broker: NatsBroker, shared_server: RealServer, denied: int
+    ) -> None:
+        names = ["allowed"] * 3
+        names[denied] = "forbidden"
+        with NatsBroker(broker.namespace, shared_server.url_for("limited")) as limited:
+            with pytest.raises(PublishDeniedError, match="forbidden"):
+                limited.publish([make_message(broker, name=name) for name in names], TIMEOUT)
+            assert broker.log_info().last == 0
+
+    def test_a_publish_while_the_server_is_down_fails_at_once_and_is_never_sent(
+        self, own_broker: NatsBroker, own_server: RealServer
+    ) -> None:
+        own_broker.publish([make_message(own_broker)], TIMEOUT)
+        own_server.end()
+        eventually(lambda: not own_broker.is_connected(), "the loss is noticed")
+        for messages in (make_messages(own_broker, 1), make_messages(own_broker, 3)):
+            began = time.monotonic()
+            with pytest.raises(BrokerUnavailableError, match=r"127\.0\.0\.1:\d+ cannot be reached"):
+                own_broker.publish(messages, TIMEOUT)
+            assert time.monotonic() - began < 1
+        own_server.start()
+        eventually(own_broker.is_connected, "the connection is back")
+        [acknowledgement] = own_broker.publish([make_message(own_broker)], TIMEOUT)
+        assert acknowledgement.position == 2
+
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_a_publish_to_a_stopped_server_is_unknown_and_stored_at_most_once(
+        self, own_broker: NatsBroker, own_server: RealServer, count: int
+    ) -> None:
+        messages = make_messages(own_broker, count)
+        own_broker.log_info()
+        own_server.pause()
+        began = time.monotonic()
+        with pytest.raises((OutcomeUnknownError, BrokerUnavailableError), match="may or may not|cannot be reached"):
+            own_broker.publish(messages, 0.6)
+        assert 0.5 < time.monotonic() - began < 1.5
+        own_server.resume()
+        assert own_broker.publish([make_message(own_broker)], TIMEOUT)
+        assert own_broker.log_info().last in (1, count + 1)
+        publish_surely(own_broker, messages)
+        assert own_broker.log_info().last == count + 1
+
+    def test_nothing_that_a_stopped_server_did_not_take_is_sent_later(
+        self, own_broker: NatsBroker, own_server: RealServer
+    ) -> None:
+        own_broker.log_info()
+        own_server.pause()
+        filler = make_message(own_broker, size=900_000)
+        for _ in range(12):
+            with pytest.raises((OutcomeUnknownError, BrokerUnavailableError)):
+                own_broker.publish([filler], 0.05)
+        late = make_message(own_broker, name="late")
+        with pytest.raises((OutcomeUnknownError, BrokerUnavailableError)):
+            own_broker.publish([late], 0.05)
+        own_server.resume()
+        [acknowledgement] = own_broker.publish([make_message(own_broker, name="last")], TIMEOUT)
+        stored = [own_broker.get(position) for position in range(1, acknowledgement.position)]
+        assert [item.headers["ce-id"] for item in stored if item] in ([], [filler.id])
+
+    def test_publishing_survives_a_restart_of_the_server(self, own_broker: NatsBroker, own_server: RealServer) -> None:
+        own_broker.publish([make_message(own_broker)], TIMEOUT)
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            own_server.end(number)
+            own_server.start()
+            publish_surely(own_broker, [make_message(own_broker)])
+        assert own_broker.log_info().last == 3
+
+
+class TestConnecting:
+    def test_a_missing_server_fails_fast_and_is_found_later(self, own_server: RealServer, namespace: str) -> None:
+        own_server.end()
+        with NatsBroker(namespace, own_server.url) as broker:
+            began = time.monotonic()
+            with pytest.raises(BrokerUnavailableError, match=r"127\.0\.0\.1:\d+ cannot be reached: .*Connect call"):
+                broker.ensure_log()
+            assert time.monotonic() - began < 1
+            assert not broker.is_connected()
+            own_server.start()
+            assert broker.ensure_log().last == 0
+            assert broker.is_connected()
+
+    def test_a_silent_server_fails_within_the_connect_timeout(self, own_server: RealServer, namespace: str) -> None:
+        own_server.pause()
+        with NatsBroker(namespace, own_server.url, connect_timeout=0.3) as broker:
+            began = time.monotonic()
+            with pytest.raises(BrokerUnavailableError, match="cannot be reached"):
+                broker.ensure_log()
+            assert time.monotonic() - began < 1
+        own_server.resume()
+
+    def test_a_wrong_password_is_named_and_not_shown(self, shared_server: RealServer, namespace: str) -> None:
+        with (
+            NatsBroker(namespace, shared_server.url_for("admin", "wr0ng")) as broker,
+            pytest.raises(BrokerUnavailableError, match="Authorization Violation") as caught,
+        ):
+            broker.ensure_log()
+        assert "wr0ng" not in str(caught.value)
+
+    def test_an_unusable_address_is_refused(self, namespace: str) -> None:
+        with pytest.raises(BrokerError, match="not a URL"):
+            NatsBroker(namespace, "nats://127.0.0.1:notaport")
+
+    def test_an_outage_takes_one_line_in_the_log(
+        self, own_broker: NatsBroker, own_server: RealServer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with caplog.at_level(logging.INFO, "byron.broker"):
+            own_server.end()
+            eventually(lambda: not own_broker.is_connected(), "the loss is noticed")
+            for _ in range(3):
+                with pytest.raises(BrokerUnavailableError):
+                    own_broker.log_info()
+            own_server.start()
+            eventually(own_broker.is_connected, "the connection is back")
+        assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+        assert "secret" not in caplog.text
+
+    def test_a_forked_process_has_a_connection_of_its_own(self, broker: NatsBroker) -> None:
+        broker.publish([make_message(broker)], TIMEOUT)
+        context = multiprocessing.get_context("fork")
+        child = context.Process(target=_publish_and_close, args=(broker,))
+        child.start()
+        child.join(10)
+        assert child.exitcode == 0
+        assert broker.publish([make_message(broker)], TIMEOUT)[0].position == 3
+
+    def test_closing_ends_the_thread(self, shared_server: RealServer, namespace: str) -> None:
+        before = set(threading.enumerate())
+        broker = NatsBroker(namespace, shared_server.url)
+        broker.ensure_log()
+        assert len(set(threading.enumerate()) - before) == 1
+        broker.close()
+        assert set(threading.enumerate()) <= before
+
+    def test_closing_does_not_wait_for_a_stopped_server(self, own_server: RealServer, namespace: str) -> None:
+        broker = NatsBroker(namespace, own_server.url)
+        broker.ensure_log()
+        own_server.pause()
+        began = time.monotonic()
+        broker.close()
+        assert time.monotonic() - began < 3
+        own_server.resume()
+
+
+def _publish_and_close(broker: NatsBroker) -> None:
+    with broker:
+        broker.publish([make_message(broker)], TIMEOUT)
+
+
+class TestConsuming:
+    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+    def test_a_restart_of_the_server_neither_loses_nor_repeats_nor_reorders(
+        self, own_broker: NatsBroker, own_server: RealServer, number: signal.Signals
+    ) -> None:
+        count = 3000
+
+        def publish_all() -> None:
+            for _ in range(0, count, 100):
+                publish_surely(own_broker, make_messages(own_broker, 100))
+
+        publisher = threading.Thread(target=publish_all)
+        publisher.start()
+        found: list[int] = []
+        restarts = [count // 2, count // 5]
+        with own_broker.consumer("main", ["new.student"], 0) as consumer:
+            while len(found) < count:
+                try:
+                    batch = positions(consumer.fetch(200, TIMEOUT))
+                except BrokerUnavailableError:
+                    continue
+                assert batch, f"only {len(found)} messages arrived"
+                found += batch
+                consumer.acknowledge(found[-1])
+                if restarts and len(found) > restarts[-1]:
+                    restarts.pop()
+                    own_server.end(number)
+                    own_server.start()
+        publisher.join()
+        assert found == list(range(1, count + 1))
+
+    def test_a_fetch_during_an_outage_says_so_and_the_next_goes_on(
+        self, own_broker: NatsBroker, own_server: RealServer
+    ) -> None:
+        own_broker.publish(make_messages(own_broker, 3), TIMEOUT)
+        with own_broker.consumer("main", ["new.student"], 0) as consumer:
+            assert positions(drain(consumer, 2, acknowledge=False)) == [1, 2]
+            own_server.end()
+            eventually(lambda: not own_broker.is_connected(), "the loss is noticed")
+            found: list[int] = []
+            with pytest.raises(BrokerUnavailableError, match="broker is away"):
+                while batch := consumer.fetch(10, 0.3):
+                    found += positions(batch)
+            own_server.start()
+            publish_surely(own_broker, [make_message(own_broker)])
+            while len(found) < 2:
+                found += positions(consumer.fetch(10, TIMEOUT))
+            assert found == [3, 4]
+
+    def test_acknowledgements_of_before_a_restart_do_no_harm(
+        self, own_broker: NatsBroker, own_server: RealServer
+    ) -> None:
+        own_broker.publish(make_messages(own_broker, 4), TIMEOUT)
+        with own_broker.consumer("main", ["new.student"], 0) as consumer:
+            drain(consumer, 2, acknowledge=False)
+            own_server.end()
+            own_server.start()
+            consumer.acknowledge(2)
+            assert positions(drain(consumer, 2)) == [3, 4]
+            consumer.acknowledge(2)
+            consumer.acknowledge(4)
+            assert consumer.fetch(10, 0.1) == []
+
+    def test_a_message_that_another_reader_took_is_not_passed_over(
+        self, broker: NatsBroker, shared_server: RealServer
+    ) -> None:
+        stream = stream_name(broker.namespace)
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            broker.publish([make_message(broker)], TIMEOUT)
+            assert positions(drain(consumer, 1)) == [1]
+
+            async def steal() -> int:
+                client = await nats.connect(shared_server.url)
+                inbox = client.new_inbox()
+                subscription = await client.subscribe(inbox)
+                request = json.dumps({"batch": 5, "expires": 10**10}).encode()
+                await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.main", request, inbox)
+                await client.flush()
+                for number in range(4):
+                    await asyncio.to_thread(broker.publish, [make_message(broker, str(number))], TIMEOUT)
+                stolen = 0
+                while True:
+                    try:
+                        await subscription.next_msg(0.2)
+                        stolen += 1
+                    except nats.errors.TimeoutError:
+                        break
+                await client.close()
+                return stolen
+
+            assert run(steal()) > 0
+            assert positions(drain(consumer, 4)) == [2, 3, 4, 5]
+
+    def test_an_acknowledged_durable_consumer_is_used_again(
+        self, broker: NatsBroker, shared_server: RealServer
+    ) -> None:
+        subject = f"$JS.API.CONSUMER.INFO.{stream_name(broker.namespace)}.main"
+        broker.publish(make_messages(broker, 3), TIMEOUT)
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            drain(consumer, 3)
+            eventually(lambda: ask(shared_server, subject)["ack_floor"]["stream_seq"] == 3, "acknowledged")
+        created = ask(shared_server, subject)["created"]
+        with broker.consumer("main", ["new.student"], 3):
+            assert ask(shared_server, subject)["created"] == created
+        with broker.consumer("main", ["new.student"], 2):
+            assert ask(shared_server, subject)["created"] != created
+
+    def test_a_deleted_durable_consumer_stops_the_reader(self, broker: NatsBroker, shared_server: RealServer) -> None:
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            assert consumer.fetch(1, 0.05) == []
+            ask(shared_server, f"$JS.API.CONSUMER.DELETE.{stream_name(broker.namespace)}.main")
+            with pytest.raises(LogMismatchError, match="durable consumer 'main' was deleted"):
+                consumer.fetch(1, TIMEOUT)
+
+    def test_a_deleted_log_stops_the_reader(self, broker: NatsBroker, shared_server: RealServer) -> None:
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            assert consumer.fetch(1, 0.05) == []
+            ask(shared_server, f"$JS.API.STREAM.DELETE.{stream_name(broker.namespace)}")
+            with pytest.raises(LogMismatchError, match="was deleted|does not exist"):
+                consumer.fetch(1, TIMEOUT)
+
+    def test_a_log_made_anew_during_an_outage_stops_the_reader(
+        self, own_broker: NatsBroker, own_server: RealServer
+    ) -> None:
+        own_broker.publish(make_messages(own_broker, 2), TIMEOUT)
+        with own_broker.consumer("main", ["new.student"], 0) as consumer:
+            drain(consumer, 2)
+            own_server.end()
+            eventually(lambda: not own_broker.is_connected(), "the loss is noticed")
+            (own_server.directory / "data").rename(own_server.directory / "lost")
+            own_server.start()
+            with pytest.raises(LogMismatchError, match="does not exist|ends at position|created anew"):
+                while True:
+                    own_broker_log = NatsBroker(own_broker.namespace, own_server.url)
+                    with own_broker_log:
+                        own_broker_log.ensure_log()
+                    consumer.fetch(1, TIMEOUT)
+
+    def test_large_messages_are_buffered_within_bounds(self, broker: NatsBroker) -> None:
+        for _ in range(60):
+            broker.publish([make_message(broker, size=900_000)], TIMEOUT)
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            eventually(lambda: consumer._buffered_bytes > 10_000_000, "the buffer fills")
+            found = positions(drain(consumer, 1))
+            assert consumer._buffered_bytes < 40_000_000
+            found += positions(drain(consumer, 59))
+            assert found == list(range(1, 61))
+
+    def test_a_bad_consumer_name_is_refused(self, broker: Broker) -> None:
+        with pytest.raises(BrokerError, match="'students.main' cannot name a consumer"):
+            broker.consumer("students.main", ["new.student"], 0)
+
+    def test_closing_the_broker_ends_a_waiting_fetch(self, broker: NatsBroker) -> None:
+        consumer = broker.consumer("main", ["new.student"], 0)
+        closer = threading.Timer(0.1, broker.close)
+        closer.start()
+        with pytest.raises(BrokerUnavailableError, match="closed"):
+            consumer.fetch(1, TIMEOUT)
+        closer.join()
+        consumer.close()
