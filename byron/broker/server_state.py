@@ -27,6 +27,8 @@ _LOCK_DEADLINE = 30.0
 
 _HOST = "127.0.0.1"
 _USER = "byron"
+#: Seconds that a process may show no command line because it is being replaced by exec.
+_EXEC_DEADLINE = 0.2
 _POLL = 0.01
 _NAMESPACE = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _LISTEN = re.compile(r'^listen: "127\.0\.0\.1:(\d+)"$', re.MULTILINE)
@@ -229,10 +231,24 @@ def _server_name_at(port: int) -> str | None:
 
 def _command_of(pid: int) -> list[str]:
     """Return a live process's command line, empty for none and for a zombie."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        if Path("/proc/self").exists():
-            return []
+    deadline = monotonic() + _EXEC_DEADLINE
+    while True:
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            break
+        # In the middle of exec a process has no command line yet: a server spawned a moment ago may be there.
+        if command or _is_zombie(pid) or monotonic() > deadline:
+            return command.split("\0")
+        sleep(0.001)
+    if Path("/proc/self").exists():
+        return []
     shown = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return shown.stdout.rstrip("\n").split(" -c ")
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return True

@@ -1,0 +1,46 @@
+# Byron's tasks. `make demo` and `make test` set up all they need in .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format docs bench clean
+
+help:  ## Show this list.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(BIN)/.installed  ## Run Hello, Byron! and leave it up; ONCE=1 ends by itself, PORT=8000.
+	$(BIN)/python examples/demo.py --port $(PORT) $(if $(ONCE),--once)
+
+test: $(BIN)/.installed  ## Run the tests.
+	$(BIN)/python -m pytest -q -n 2
+
+check: $(BIN)/.installed  ## Lint, check types, layers and the example's generated files.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python manage.py generate --check
+	$(BIN)/python manage.py makemigrations --check --dry-run byron
+
+format: $(BIN)/.installed  ## Format the code.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(BIN)/.installed  ## Measure; prints one JSON line per measure.
+	$(BIN)/python benchmarks/hello.py
+
+clean:  ## Remove what the other targets made.
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+# Debian leaves ensurepip out of python3; pip can then still fill an environment from outside.
+$(BIN)/.installed: setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Byron needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null && $(PYTHON) -m venv $(VENV) \
+	  || { $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install -q pip; } \
+	  || { echo "Python lacks venv and pip: apt-get install python3-venv"; rm -rf $(VENV); exit 1; }
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev,embedded]'
+	@touch $@
