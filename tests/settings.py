@@ -1,8 +1,22 @@
-"""Settings of Byron's own tests: no project, no component."""
+"""Settings of Byron's own tests: a project with two components, of two systems."""
+
+import sys
+from pathlib import Path
+
+from byron.project import cache_databases
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tests" / "components"), str(ROOT / "examples" / "hello")]
+
+COMPONENTS = ["library", "students"]
 
 SECRET_KEY = "tests only"
 DEBUG = False
+ALLOWED_HOSTS = ["testserver"]
 USE_TZ = True
-INSTALLED_APPS = ["byron"]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+INSTALLED_APPS = ["byron", *COMPONENTS, "graphene_django_graphiql_static", "django.contrib.staticfiles"]
+DATABASES = {"default": {}} | cache_databases(COMPONENTS, ROOT / "tests")
+DATABASE_ROUTERS = ["byron.cache.routers.CacheRouter"]
 ROOT_URLCONF = "byron.api.urls"
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+STATIC_URL = "static/"

@@ -50,9 +50,9 @@ class _Builder:
 
     def build(self) -> graphene.Schema:
         content = self._component.content
-        for enum in content.enums:
-            members = [(value, value) for value in enum.values]
-            self._types[enum.name] = graphene.Enum(enum.name, members, description=enum.description)
+        for choice in content.enums:
+            members = [(value, value) for value in choice.values]
+            self._types[choice.name] = graphene.Enum(choice.name, members, description=choice.description)
         for group in content.inputs:
             self._types[group.name] = self._input(group)
         for kind in content.types:

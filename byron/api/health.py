@@ -9,7 +9,7 @@ from django.http import HttpRequest, JsonResponse
 
 from byron.broker.connection import broker_for
 from byron.cache.checkpoint import read_checkpoint
-from byron.exceptions import ByronError
+from byron.exceptions import ByronError, SchemaError
 from byron.schema.installed import ComponentConfig, installed_components
 
 
@@ -23,14 +23,18 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
     Queries go on without a broker, so its absence does not take the API out of service.
     """
-    components = {config.label: _component(config) for config in installed_components()}
+    components = {config.label: _state(config) for config in installed_components()}
     ready = all(each["cache"] == "ok" for each in components.values())
     return JsonResponse(
         {"status": "ok" if ready else "unavailable", "components": components}, status=200 if ready else 503
     )
 
 
-def _component(config: ComponentConfig) -> dict[str, Any]:
+def _state(config: ComponentConfig) -> dict[str, Any]:
+    try:
+        config.component  # noqa: B018 - reading it loads and checks schema.yaml
+    except SchemaError:
+        return {"cache": "the schema has problems"}
     return {"cache": _cache(config), "broker": _broker(config), "position": _position(config)}
 
 

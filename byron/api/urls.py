@@ -5,14 +5,18 @@ The first component answers at `/graphql/`, and each one at `/<component>/graphq
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from django.urls import URLPattern, path
 
 from byron.api.execution import GraphQLService
 from byron.api.health import healthz, readyz
-from byron.api.views import GraphQLView, schema_view
+from byron.api.views import GraphQLView, schema_view, unusable_view
+from byron.exceptions import SchemaError
 from byron.schema.installed import installed_components
+
+log = logging.getLogger("byron.api")
 
 
 def _component_urls(prefix: str, service: GraphQLService) -> Iterator[URLPattern]:
@@ -25,10 +29,16 @@ def _urls() -> Iterator[URLPattern]:
     yield path("healthz", healthz, name="healthz")
     yield path("readyz", readyz, name="readyz")
     for index, config in enumerate(installed_components()):
-        service = GraphQLService(config)
-        if index == 0:
-            yield from _component_urls("", service)
-        yield from _component_urls(f"{config.label}/", service)
+        prefixes = ["", f"{config.label}/"] if index == 0 else [f"{config.label}/"]
+        try:
+            service = GraphQLService(config)
+        except SchemaError as error:
+            # Reported by a system check; a server that was started without checks says it here.
+            log.error("component=%s cannot be served:\n%s", config.label, error)
+            yield from (path(f"{prefix}graphql/", unusable_view) for prefix in prefixes)
+            continue
+        for prefix in prefixes:
+            yield from _component_urls(prefix, service)
 
 
 urlpatterns = list(_urls())

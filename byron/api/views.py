@@ -80,6 +80,11 @@ def schema_view(request: HttpRequest, *, service: GraphQLService) -> HttpRespons
     return HttpResponse(print_schema(service.schema) + "\n", content_type="text/plain; charset=utf-8")
 
 
+def unusable_view(request: HttpRequest) -> JsonResponse:
+    """Answer for a component whose schema.yaml has problems."""
+    return _failure(BadRequestError("This component's schema has problems; see the log.", status=503))
+
+
 def _body(request: HttpRequest) -> dict[str, Any]:
     if request.content_type != _JSON:
         raise BadRequestError(f"Send the request as {_JSON}.", status=415)

@@ -7,7 +7,7 @@ import os
 import re
 import threading
 import weakref
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from byron.broker import nats_api
@@ -70,14 +70,15 @@ class NatsBroker(Broker):
                 self._publisher = Publisher(self._link, self.namespace, self._stream)
             return self._link, self._publisher
 
-    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return self._connection()[0].call(coroutine)
+    def _call(self, function: Callable[..., Coroutine[Any, Any, T]], *arguments: object) -> T:
+        link, _ = self._connection()
+        return link.call(function(*arguments))
 
     async def _session(self) -> Session:
         return await self._connection()[0].session()
 
     def ensure_log(self) -> LogInfo:
-        return self._call(self._ensure_log())
+        return self._call(self._ensure_log)
 
     async def _ensure_log(self) -> LogInfo:
         session = await self._session()
@@ -100,7 +101,7 @@ class NatsBroker(Broker):
         return nats_api.log_info(stream)
 
     def log_info(self) -> LogInfo:
-        return self._call(self._log_info())
+        return self._call(self._log_info)
 
     async def _log_info(self) -> LogInfo:
         stream = await find(await self._session(), f"STREAM.INFO.{self._stream}")
@@ -113,7 +114,7 @@ class NatsBroker(Broker):
         return link.call(publisher.publish(messages, timeout))
 
     def get(self, position: int) -> StoredMessage | None:
-        return self._call(self._get(position)) if position > 0 else None
+        return self._call(self._get, position) if position > 0 else None
 
     async def _get(self, position: int) -> StoredMessage | None:
         session = await self._session()
@@ -145,7 +146,7 @@ class NatsBroker(Broker):
             raise BrokerError(f"Consumer {name!r} needs the name of at least one event.")
         filters = [event_filter(self.namespace, event) for event in dict.fromkeys(events)]
         consumer = NatsConsumer(self._connection()[0], self._stream, name, filters, after)
-        self._call(consumer.start())
+        self._call(consumer.start)
         return consumer
 
     def is_connected(self) -> bool:

@@ -25,9 +25,11 @@ STREAM_NOT_FOUND = 10059
 CONSUMER_NOT_FOUND = 10014
 STREAM_NAME_IN_USE = 10058
 WRONG_LAST_MESSAGE_ID = 10070
+BATCH_INCOMPLETE = 10176
 BATCH_HAS_DUPLICATE = 10201
 
-#: HTTP-like codes of errors that pass: overloaded, or between two leaders.
+#: HTTP-like codes of errors that pass: overloaded, or between two leaders. (A server that shuts down calls the batch
+#: on its way incomplete.)
 _PASSING_CODES = frozenset({408, 409, 429, 503})
 
 
@@ -42,7 +44,7 @@ class JetStreamError(BrokerError):
     @property
     def passes(self) -> bool:
         """Whether trying again soon may succeed."""
-        return self.code in _PASSING_CODES
+        return self.code in _PASSING_CODES or self.error_code == BATCH_INCOMPLETE
 
 
 class NoResponderError(BrokerError):

@@ -12,12 +12,13 @@ from byron.broker.nats_api import (
     WRONG_LAST_MESSAGE_ID,
     JetStreamError,
     NoResponderError,
+    find,
     parse_answer,
 )
 from byron.broker.nats_link import Link
 from byron.broker.nats_session import Request, Session, UnansweredError
 from byron.events.event import Message
-from byron.exceptions import BrokerError, BrokerUnavailableError, OutcomeUnknownError
+from byron.exceptions import BrokerError, BrokerUnavailableError, OutcomeUnknownError, PublishDeniedError
 
 #: How often a publish is sent at most, always with the same message ids.
 TRIES = 3
@@ -29,7 +30,7 @@ LARGEST_BATCH = 1000
 _CONCURRENT_BATCHES = 8
 
 #: Seconds before the next try when the server refused for a reason that passes.
-_PAUSE = 0.05
+_PAUSE = 0.25
 
 #: No message has this id, so a message that expects it to be the last one is never stored.
 _NEVER_AN_ID = "byron-asks-only"
@@ -71,20 +72,39 @@ class Publisher:
                 problem = error
                 if not unanswered:
                     raise
-            except (JetStreamError, NoResponderError) as error:
+            except NoResponderError as error:
                 problem = error
-                if isinstance(error, JetStreamError) and not error.passes:
+                await self._require_log(session, unique[0].subject, start + timeout)
+            except JetStreamError as error:
+                problem = error
+                if not error.passes:
                     break
-                if attempt < TRIES:
-                    await asyncio.sleep(max(0.0, min(_PAUSE, deadline - clock())))
+            if isinstance(problem, JetStreamError | NoResponderError):
+                await asyncio.sleep(max(0.0, min(_PAUSE, deadline - clock())))
+        raise self._verdict(unanswered, problem) from problem
+
+    def _verdict(self, unanswered: bool, problem: BrokerError | None) -> BrokerError:
         if unanswered:
-            raise OutcomeUnknownError(f"The log may or may not hold what was published: {problem}") from problem
-        if isinstance(problem, NoResponderError):
-            raise BrokerError(
-                f"There is no event log for namespace {self._namespace!r}: no stream takes "
-                f"{unique[0].subject!r}. Call ensure_log() before publishing."
-            ) from problem
-        raise BrokerError(f"The broker refused the publish: {problem}") from problem
+            return OutcomeUnknownError(f"The log may or may not hold what was published: {problem}")
+        if isinstance(problem, JetStreamError) and not problem.passes:
+            return BrokerError(f"The broker refused the publish: {problem}")
+        return BrokerUnavailableError(f"The broker did not take the publish, {TRIES} times: {problem}")
+
+    async def _require_log(self, session: Session, subject: str, deadline: float) -> None:
+        """Raise BrokerError when it is for want of a stream that nobody answered a publish."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                if await find(session, f"STREAM.INFO.{self._stream}") is not None:
+                    return
+        except PublishDeniedError:
+            # This process may not look, so what it sees must do.
+            pass
+        except (BrokerUnavailableError, TimeoutError):
+            return
+        raise BrokerError(
+            f"There is no event log for namespace {self._namespace!r}: no stream takes {subject!r}. "
+            "Call ensure_log() before publishing."
+        )
 
     async def _session(self, patience: float, remaining: float) -> Session:
         if patience > 0:

@@ -62,10 +62,17 @@ class _Waiting:
 
 
 class _Client(Client):
-    """nats-py's client with a faster reading of headers, which takes most of its time per message."""
+    """nats-py's client, with two of its inner methods replaced."""
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:
+        # It would write what is pending to a connection that may be dead, and fail in the middle of cleaning up.
+        self._pending.clear()
+        self._pending_data_size = 0
+        await super()._close(status, do_cbs)
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        # Theirs takes three quarters of the time that a message takes.
         headers = {}
         for line in raw.decode("utf-8", "replace").split("\r\n"):
             name, colon, value = line.partition(":")
@@ -117,7 +124,13 @@ class Session:
             await self.close()
             where = public_addresses(servers)
             reason = str(self._problem or error) or "no answer"
+            if isinstance(self._problem, ConnectionResetError):
+                # The reset may overtake the server's own words.
+                reason += " (perhaps the user or password is wrong)"
             raise BrokerUnavailableError(f"The broker at {where} cannot be reached: {reason}.") from error
+        except asyncio.CancelledError:
+            self._drop()
+            raise
 
     async def subscribe(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> Subscription:
         """Subscribe without nats-py's limits, beyond which it would drop messages."""
@@ -169,9 +182,18 @@ class Session:
 
     def _drop_unsent(self) -> None:
         # A server that stopped reading leaves bytes in this process that would still be sent when it goes on.
-        writer = getattr(self.client._transport, "_io_writer", None)
+        writer = self._writer()
         if writer is not None and (self.client.pending_data_size or writer.transport.get_write_buffer_size()):
-            logger.warning("broker stopped reading; connection dropped")
+            logger.debug("broker stopped reading; connection dropped")
+            self._drop()
+
+    def _writer(self) -> asyncio.StreamWriter | None:
+        # nats-py has no way to end a connection without waiting for its peer.
+        return getattr(self.client._transport, "_io_writer", None)
+
+    def _drop(self) -> None:
+        writer = self._writer()
+        if writer is not None:
             writer.transport.abort()
 
     async def _on_answer(self, message: Msg) -> None:
@@ -229,12 +251,13 @@ class Session:
         self._fail_waiting()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
+                if self.is_alive:
+                    # The last acknowledgements may still be on their way.
+                    await self.client.flush()
                 await self.client.close()
         except (OSError, TimeoutError, NatsError) as error:
             logger.debug("broker goodbye failed error=%r", error)
-        writer = getattr(self.client._transport, "_io_writer", None)
-        if writer is not None:
-            writer.transport.abort()
+        self._drop()
 
 
 def public_addresses(urls: Sequence[str]) -> str:

@@ -90,7 +90,10 @@ class ServerState:
         """Return the process id and the port of the last start, 0 for what is unknown."""
         try:
             record = json.loads((self.directory / "server.json").read_text())
-            return int(record["pid"]), int(record["port"])
+            pid, port = int(record["pid"]), int(record["port"])
+            if not 0 < port < 65536:
+                raise ValueError(f"{port} is no port")
+            return pid, port
         except (OSError, ValueError, TypeError, KeyError):
             # Missing or damaged. The server may run all the same: its own files tell.
             return self._recorded_by_server()

@@ -24,8 +24,8 @@ class CacheRouter:
             return None
         if current_role() is Role.SINK:
             raise CacheReadError(
-                f"The Sink does not read {model.__name__}: it applies events and serves no reads. Use select_for_update(), "
-                "update_or_create() or F() for a read that is part of a write."
+                f"The Sink does not read {model.__name__}: it applies events and serves no reads. "
+                "Use select_for_update(), update_or_create() or F() for a read that is part of a write."
             )
         return config.alias
 
@@ -35,7 +35,8 @@ class CacheRouter:
             return None
         if current_role() is Role.API:
             raise CacheWriteError(
-                f"The API cannot write {model.__name__}: only the Sink writes the Cache. Emit an event, and write in its handler."
+                f"The API cannot write {model.__name__}: only the Sink writes the Cache. "
+                "Emit an event, and write in its handler."
             )
         return config.alias
 

@@ -75,6 +75,6 @@ def _block(head: str, lines: Sequence[str]) -> str:
 def _described(description: str | None, indent: str = "") -> str:
     if not description:
         return ""
-    text = description.replace("\\", "\\\\").replace('"""', '\\"""').strip()
+    text = description.replace('"""', '\\"""')
     lines = "\n".join(f"{indent}{line}".rstrip() for line in text.splitlines())
     return f'"""\n{lines}\n{indent}"""\n{indent}'

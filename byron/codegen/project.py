@@ -125,7 +125,9 @@ def _write_component(directory: Path, component: Component, label: str, schema: 
 
 
 def _refuse_importable(label: str) -> None:
-    if importlib.util.find_spec(label) is not None:
+    spec = importlib.util.find_spec(label)
+    # A folder of that name that happens to be in sight has no origin, and is no module.
+    if spec is not None and spec.origin is not None:
         raise GenerationError(f"{label!r} cannot be a component's name: a Python module of that name is installed.")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +21,7 @@ COMPONENT = "app_template"
 SUFFIX = ".jinja"
 
 
-@lru_cache(maxsize=None)
+@cache
 def template_directory(name: str) -> Path:
     """Return where a template lies: inside the installed package, or beside it in a checkout."""
     package = Path(byron.__file__).parent
@@ -31,7 +31,7 @@ def template_directory(name: str) -> Path:
     raise GenerationError(f"Byron's {name} is missing from this installation; install byron-framework again.")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _environment(name: str) -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(template_directory(name)),
@@ -69,7 +69,7 @@ def format_python(texts: Mapping[str, str]) -> dict[str, str]:
         options = ["--isolated", "--quiet", "--no-cache", "--config", "line-length = 120", str(directory)]
         for command in (["check", "--fix", "--select", "I,F401"], ["format"]):
             finished = subprocess.run(
-                [find_ruff_bin(), *command, *options], capture_output=True, text=True, check=False
+                [find_ruff_bin(), *command, *options], cwd=directory, capture_output=True, text=True, check=False
             )
             if finished.returncode:
                 raise GenerationError(f"Generated Python could not be formatted:\n{finished.stdout}{finished.stderr}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -19,7 +19,7 @@ HANDLERS = "sink.handlers"
 HOOKS = "hooks"
 
 
-@lru_cache(maxsize=None)
+@cache
 def load_function(config: ComponentConfig, folder: str, name: str) -> Callable[..., Any]:
     """Return the function that a file of the component holds; an `async def` comes as a plain one.
 

@@ -11,15 +11,13 @@ import sys
 from django.conf import settings
 from django.core.management import ManagementUtility
 
-_SPELLINGS = {("component", "init"): ["startcomponent"]}
+_SPELLINGS = {"component init": ["startcomponent"]}
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; `arguments` are those of the process unless given."""
     given = list(sys.argv if arguments is None else arguments)
-    replaced = _SPELLINGS.get((*given[1:3],))  # type: ignore[call-overload]
-    if replaced:
-        given[1:3] = replaced
+    given[1:3] = _SPELLINGS.get(" ".join(given[1:3]), given[1:3])
     if "DJANGO_SETTINGS_MODULE" not in os.environ and not settings.configured:
         settings.configure(INSTALLED_APPS=["byron"])
     utility = ManagementUtility(given)

@@ -70,7 +70,7 @@ FieldName = Annotated[str, _name(names.FIELD_PATTERN)]
 EnumValue = Annotated[str, _name(names.ENUM_VALUE_PATTERN)]
 EventName = Annotated[str, _name(names.EVENT_PATTERN)]
 OrderName = Annotated[str, _name("^-?" + names.FIELD_PATTERN.removeprefix("^"))]
-Description = Annotated[str, StringConstraints(strict=True, max_length=2000)]
+Description = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, max_length=2000)]
 Flag = Annotated[bool, Field(strict=True)]
 
 

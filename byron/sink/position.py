@@ -23,8 +23,9 @@ def starting_position(config: ComponentConfig, broker: Broker) -> int:
         return applied.position
     log = broker.log_info()
     raise LogMismatchError(
-        f"The Cache of {config.label} has applied event {applied.event_id} at position {applied.position}, but the log of "
-        f"{config.component.namespace} (positions {log.first} to {log.last}, created {log.created:%Y-%m-%d %H:%M:%S}) does "
-        "not hold it there: the log was recreated or restored. Nothing was skipped. Restore the log, or empty the Cache "
-        f"(`manage.py flush --database {config.alias}`) to build it anew from this log."
+        f"The Cache of {config.label} has applied event {applied.event_id} at position {applied.position}, but the "
+        f"log of {config.component.namespace} (positions {log.first} to {log.last}, created "
+        f"{log.created:%Y-%m-%d %H:%M:%S}) does not hold it there: the log was recreated or restored. Nothing was "
+        f"skipped. Restore the log, or empty the Cache (`manage.py flush --database {config.alias}`) to build it "
+        "anew from this log."
     )

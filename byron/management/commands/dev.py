@@ -32,9 +32,10 @@ class Command(BaseCommand):
                 f"Port {port} is taken by another process; choose one, as in `manage.py dev {port + 1}`."
             )
         namespaces = {config.component.namespace for config in require_components()}
+        project = getattr(settings, "BASE_DIR", None) or Path.cwd()
         own_broker = not byron_settings().broker_url
         try:
-            Development(Path(settings.BASE_DIR), namespaces, host, port, own_broker=own_broker).run()
+            Development(Path(project), namespaces, host, port, own_broker=own_broker).run()
         except ByronError as error:
             raise CommandError(str(error)) from error
 

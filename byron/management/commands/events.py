@@ -18,7 +18,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--last", type=int, default=20, metavar="N", help="Print this many; default: 20.")
-        parser.add_argument("-N", "--namespace", metavar="NS", help="Choose the system, when the project is in several.")
+        parser.add_argument("-N", "--namespace", metavar="NS", help="Choose the system, if there are several.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["last"] < 1:

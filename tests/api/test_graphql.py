@@ -1,0 +1,168 @@
+"""Commands as GraphQL fields: types, arguments, references, errors."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext, override_settings
+from graphql import build_schema, lexicographic_sort_schema, print_schema
+
+from byron.api.execution import GraphQLService
+from byron.codegen.graphql import graphql_source
+from byron.exceptions import BrokerUnavailableError, OutcomeUnknownError, PublishDeniedError
+from byron.testing.component import GraphQLFailure
+from tests.conftest import add_books
+
+
+def test_the_served_schema_is_the_generated_one(library):
+    served = GraphQLService(library).schema
+    for scalar in ("Date", "DateTime", "Time", "Decimal", "UUID", "JSON"):
+        served.type_map[scalar].description = None
+    generated = build_schema(graphql_source(library.component))
+
+    assert print_schema(lexicographic_sort_schema(served)) == print_schema(lexicographic_sort_schema(generated))
+
+
+def test_every_scalar_is_read_back_as_it_was_written(component, everything):
+    made = component.mutate("makeEverything", **everything)
+    component.settle()
+
+    [read] = component.query("everythings", amount=everything["amount"])
+    assert {**read, "moment": made["moment"]} == made
+    assert made["moment"] == "2024-02-29T12:00:00.123456+02:00"
+    assert read["moment"] == "2024-02-29T10:00:00.123456Z"
+    assert read["amount"] == "123456789012345678901234567890.10"
+    assert read["amounts"] == ["1.10", "-0"]
+
+
+def test_decimals_are_equal_and_ordered_by_value(component):
+    for price in ("10", "9.50", "9.5", "100"):
+        data = {"title": price, "genre": "POETRY", "author": "a", "tags": [], "price": price}
+        component.mutate("addBook", data=data)
+    component.settle()
+
+    assert [book["price"] for book in component.query("listBooks")] == ["100", "10", "9.5", "9.50"]
+    assert {book["price"] for book in component.query("listBooks", price="9.500")} == {"9.50", "9.5"}
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("moment", "2024-02-29T12:00:00", 'DateTime takes a string such as "2024-02-29T12:30:00Z"'),
+        ("day", "2023-02-29", 'Date takes a string such as "2024-02-29", not "2023-02-29".'),
+        ("hour", "25:00", 'Time takes a string such as "12:30:00", not "25:00".'),
+        ("amount", "NaN", 'Decimal takes a string such as "12.50", not "NaN".'),
+        ("amount", 1.5, 'Decimal takes a string such as "12.50", not 1.5.'),
+        ("code", "x", "UUID takes a string such as"),
+        ("number", 2**31, "Int cannot represent non 32-bit signed integer value"),
+        ("genres", ["PROSE"], "Value 'PROSE' does not exist in 'Genre' enum."),
+    ],
+)
+def test_a_value_that_does_not_fit_its_type_is_refused_with_the_remedy(component, everything, argument, value, message):
+    with pytest.raises(GraphQLFailure) as failure:
+        component.mutate("makeEverything", **{**everything, argument: value})
+
+    assert message in str(failure.value)
+    assert component.events == []
+
+
+def test_references_cost_one_statement_a_level(component, library):
+    [ada] = [component.mutate("createAuthor", fullName="Ada")["id"]]
+    component.settle()
+    books = add_books(component, *(f"book {number}" for number in range(10)), author=ada)
+    component.settle()
+
+    with CaptureQueriesContext(connections["library"]) as captured:
+        data = component.graphql("{ listBooks { title author { fullName } } }")
+
+    assert len(data["listBooks"]) == len(books)
+    assert {book["author"]["fullName"] for book in data["listBooks"]} == {"Ada"}
+    assert len(captured) == 2
+
+
+def test_lists_of_references_keep_their_order_and_resolve_in_fragments(component, everything):
+    first, second = add_books(component, "first", "second")
+    component.settle()
+    component.mutate("makeEverything", **{**everything, "books": [second, first]})
+    component.settle()
+
+    data = component.graphql("{ everythings { ...it } } fragment it on Everything { books { title } friend { id } }")
+
+    assert data == {"everythings": [{"books": [{"title": "second"}, {"title": "first"}], "friend": None}]}
+
+
+def test_a_mutation_returns_what_it_emitted_before_the_cache_knows_it(component):
+    [book] = add_books(component, "unseen")
+
+    assert component.query("getBook", id=book) is None
+    component.settle()
+    assert component.query("getBook", id=book)["title"] == "unseen"
+
+
+def test_an_async_command_is_run(component):
+    assert component.query("howMany") == 0
+
+
+def test_a_command_error_has_its_message_and_code(component):
+    with pytest.raises(GraphQLFailure, match="A book needs a title") as failure:
+        add_books(component, "   ")
+
+    assert failure.value.code == "NO_TITLE"
+
+
+def test_any_other_exception_is_masked_logged_and_publishes_nothing(component, caplog):
+    with caplog.at_level(logging.ERROR, logger="byron.api"), pytest.raises(GraphQLFailure) as failure:
+        component.mutate("closeLibrary", genre="POETRY")
+
+    [error] = failure.value.errors
+    assert error["extensions"]["code"] == "INTERNAL_ERROR"
+    assert "secret" not in str(error)
+    assert error["extensions"]["reference"] in caplog.text
+    assert "the poets' password" in caplog.text
+
+
+def test_a_command_that_writes_the_cache_fails_and_publishes_nothing(component, caplog):
+    with pytest.raises(GraphQLFailure) as failure:
+        component.mutate("closeLibrary", genre="DRAMA")
+
+    assert failure.value.code == "INTERNAL_ERROR"
+    assert "The API cannot write Book: only the Sink writes the Cache." in caplog.text
+    assert component.events == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (BrokerUnavailableError("down"), "BROKER_UNAVAILABLE"),
+        (OutcomeUnknownError("late"), "OUTCOME_UNKNOWN"),
+        (PublishDeniedError("no"), "FORBIDDEN_EVENT"),
+    ],
+)
+def test_trouble_with_the_broker_has_a_code_of_its_own(component, monkeypatch, error, code):
+    def refuse(messages, timeout):
+        raise error
+
+    monkeypatch.setattr(component.broker, "publish", refuse)
+    with pytest.raises(GraphQLFailure) as failure:
+        add_books(component, "lost")
+
+    assert failure.value.code == code
+
+
+def test_queries_answer_while_the_broker_is_away(component):
+    component.broker.available = False
+
+    assert component.query("listBooks") == []
+
+
+@override_settings(DEBUG=False)
+def test_introspection_is_for_debug_only(component):
+    with pytest.raises(GraphQLFailure, match="introspection has been disabled"):
+        component.graphql("{ __schema { types { name } } }")
+
+    with override_settings(DEBUG=True):
+        assert component.graphql("{ __schema { queryType { name } } }") == {
+            "__schema": {"queryType": {"name": "Query"}}
+        }

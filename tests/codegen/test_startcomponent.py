@@ -1,0 +1,182 @@
+"""`byron-admin startcomponent`: a project that works, or an error and nothing at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from byron.codegen.project import component_label, create_project
+from byron.exceptions import GenerationError, SchemaError
+from byron.schema import read_component
+from tests.processes import byron_admin, run
+
+LISTINGS = Path(__file__).parent.parent / "schema" / "listings"
+LIBRARY = Path(__file__).parent.parent / "components" / "library" / "schema.yaml"
+
+EXAMPLE_TREE = sorted(
+    """
+.env .env.example .gitignore README.md config/__init__.py config/asgi.py config/settings.py config/urls.py config/wsgi.py
+manage.py pyproject.toml requirements.txt pupils/.byron.json pupils/__init__.py pupils/api/__init__.py
+pupils/api/commands/__init__.py pupils/api/commands/create_student.py pupils/apps.py pupils/hooks/__init__.py
+pupils/migrations/0001_initial.py pupils/migrations/__init__.py pupils/models.py pupils/schema.graphql
+pupils/schema.yaml pupils/sink/__init__.py pupils/sink/handlers/__init__.py pupils/sink/handlers/new_student.py
+pupils/tests/__init__.py pupils/tests/test_pupils.py
+""".split()
+)
+
+
+def files(directory: Path) -> list[str]:
+    found = (path for path in directory.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return sorted(str(path.relative_to(directory)) for path in found)
+
+
+def test_without_a_schema_it_makes_the_student_example(tmp_path):
+    create_project("pupils", tmp_path / "pupils")
+
+    assert files(tmp_path / "pupils") == EXAMPLE_TREE
+    assert read_component(tmp_path / "pupils/pupils/schema.yaml").name == "Pupils"
+    assert os.stat(tmp_path / "pupils/manage.py").st_mode & stat.S_IXUSR
+
+
+@pytest.mark.parametrize("schema", [LISTINGS / "listing_2.yaml", LIBRARY], ids=["listing 2", "everything"])
+def test_what_it_makes_checks_tests_and_is_up_to_date(tmp_path, schema):
+    byron_admin("startcomponent", "Shelf", "--schema", str(schema), directory=tmp_path)
+    project, state = tmp_path / "shelf", tmp_path / "state"
+
+    assert "1 passed" in run(["-m", "pytest", "-q", "-p", "no:cacheprovider"], project, state).stdout
+    assert "no issues" in run(["manage.py", "check"], project, state).stdout
+    assert "up to date" in run(["manage.py", "generate", "--check"], project, state).stdout
+    assert "No changes" in run(["manage.py", "makemigrations", "--check", "--dry-run"], project, state).stdout
+    run(["-m", "ruff", "check", "--no-cache", "."], project, state)
+    run(["-m", "ruff", "format", "--no-cache", "--check", "."], project, state)
+
+
+def test_the_monograph_s_spelling_works(tmp_path):
+    byron_admin("component", "init", "pupils", directory=tmp_path)
+
+    assert files(tmp_path / "pupils") == EXAMPLE_TREE
+
+
+def test_a_namespace_replaces_that_of_the_schema(tmp_path):
+    create_project("auth", tmp_path / "a", schema=LISTINGS / "listing_2.yaml", namespace="Perses")
+
+    text = (tmp_path / "a/auth/schema.yaml").read_text()
+    assert text == (LISTINGS / "listing_2.yaml").read_text().replace('"Calisto"', "Perses")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("../x", "'../x' cannot be a component's name: use letters and digits, a letter first."),
+        ("a b", "cannot be a component's name: use letters and digits"),
+        ("x'; import os", "cannot be a component's name: use letters and digits"),
+        ("x\n", "cannot be a component's name: use letters and digits"),
+        ("1st", "cannot be a component's name: use letters and digits"),
+        ("_x", "cannot be a component's name: use letters and digits"),
+        ("", "cannot be a component's name: use letters and digits"),
+        ("étude", "cannot be a component's name: use letters and digits"),
+        ("ｃｌａｓｓ", "cannot be a component's name: use letters and digits"),
+        ("x" * 41, "is too long for a component's name: 40 characters at most."),
+        ("class", "Python, Django or Byron uses 'class' itself."),
+        ("json", "Python, Django or Byron uses 'json' itself."),
+        ("config", "Python, Django or Byron uses 'config' itself."),
+        ("Byron", "Python, Django or Byron uses 'byron' itself."),
+        ("django", "a Python module of that name is installed."),
+    ],
+)
+def test_a_bad_name_is_refused_and_nothing_is_made(tmp_path, name, message):
+    with pytest.raises(GenerationError) as error:
+        create_project(name, tmp_path / "project")
+
+    assert message in str(error.value)
+    assert files(tmp_path) == []
+
+
+def test_a_camel_case_name_becomes_a_python_one():
+    assert component_label("studyGroups") == "study_groups"
+
+
+def test_a_second_run_is_refused_and_changes_nothing(tmp_path):
+    create_project("pupils", tmp_path / "pupils")
+    before = {file: (tmp_path / "pupils" / file).read_bytes() for file in EXAMPLE_TREE}
+    with pytest.raises(GenerationError, match="exists already and is not an empty directory"):
+        create_project("pupils", tmp_path / "pupils")
+
+    assert {file: (tmp_path / "pupils" / file).read_bytes() for file in EXAMPLE_TREE} == before
+
+
+def test_an_empty_directory_may_be_there(tmp_path):
+    (tmp_path / "here").mkdir()
+    create_project("pupils", tmp_path / "here")
+
+    assert files(tmp_path / "here") == EXAMPLE_TREE
+
+
+def test_a_schema_with_problems_is_refused_with_all_of_them_and_nothing_is_made(tmp_path):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(
+        "name: X\nnamespace: Y\ncontent: {types: [{name: T, attributes: [{name: a, type: Strng}]}], more: 1}\n"
+    )
+    with pytest.raises(SchemaError) as error:
+        create_project("pupils", tmp_path / "deep" / "pupils", schema=bad)
+
+    assert str(error.value).splitlines() == [
+        'bad.yaml:3:58: B012 unknown type "Strng"; did you mean "String"?',
+        'bad.yaml:3:69: B010 unknown key "more"; known here: types, inputs, enums, events, commands, handlers',
+    ]
+    assert files(tmp_path) == ["bad.yaml"]
+    assert not (tmp_path / "deep").exists()
+
+
+def test_a_schema_that_cannot_be_read_is_an_error(tmp_path):
+    with pytest.raises(GenerationError, match=r"none\.yaml cannot be read: No such file or directory\."):
+        create_project("pupils", tmp_path / "pupils", schema=tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("namespace", ["a-b", "9", "x\n", "", "Ｐ"])
+def test_a_bad_namespace_is_refused(tmp_path, namespace):
+    with pytest.raises(GenerationError, match="cannot be a namespace: use letters and digits"):
+        create_project("pupils", tmp_path / "pupils", namespace=namespace)
+
+
+def test_the_command_says_an_error_in_one_line_without_a_traceback(tmp_path):
+    finished = byron_admin("startcomponent", "../x", directory=tmp_path, check=False)
+
+    assert finished.returncode == 1
+    assert finished.stderr == (
+        "CommandError: '../x' cannot be a component's name: use letters and digits, a letter first.\n"
+    )
+
+
+def test_in_a_project_it_adds_a_component_beside_the_others(tmp_path):
+    create_project("pupils", tmp_path / "project")
+    project, state = tmp_path / "project", tmp_path / "state"
+    before = {file: (project / file).read_bytes() for file in EXAMPLE_TREE}
+
+    made = run(["manage.py", "startcomponent", "grades", "--namespace", "Calisto"], project, state)
+
+    assert "Its API answers at /grades/graphql/." in made.stdout
+    assert {file: (project / file).read_bytes() for file in EXAMPLE_TREE} == before
+    assert "no issues" in run(["manage.py", "check"], project, state).stdout
+    assert "1 passed" in run(["-m", "pytest", "-q", "-p", "no:cacheprovider", "grades"], project, state).stdout
+    again = run(["manage.py", "startcomponent", "grades"], project, state, check=False)
+    assert again.returncode == 1
+    assert "grades exists already; choose another name, or remove it." in again.stderr
+
+
+def test_directory_is_refused_inside_a_project(tmp_path, settings):
+    settings.BASE_DIR = tmp_path
+    with pytest.raises(CommandError, match="--directory is for a new project"):
+        call_command("startcomponent", "grades", directory=tmp_path / "x")
+
+
+def test_the_state_file_records_what_is_generated(tmp_path):
+    create_project("pupils", tmp_path / "pupils")
+
+    state = json.loads((tmp_path / "pupils/pupils/.byron.json").read_text())
+    assert sorted(state["files"]) == ["apps.py", "models.py", "schema.graphql"]

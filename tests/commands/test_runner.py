@@ -1,0 +1,97 @@
+"""One command's life: hooks, function, events."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import RequestFactory
+
+from byron.commands.functions import COMMANDS, load_function
+from byron.commands.runner import CommandRunner
+from byron.exceptions import BrokerUnavailableError, CommandError, ContractError, EventError
+from tests.conftest import add_books
+
+
+def test_a_before_hook_changes_the_arguments(component):
+    add_books(component, "  spaced  ")
+
+    [event] = component.events
+    assert event.payload["title"] == "spaced"
+
+
+def test_hooks_may_emit_and_all_of_it_is_published_together(component):
+    add_books(component, "Hamlet", genre="DRAMA")
+
+    first, second = component.events
+    assert [first.name, second.name] == ["new.book", "drama.added"]
+    assert first.key == second.key == first.payload["id"]
+    assert first.correlation_id == second.correlation_id
+    assert (first.version, first.source, first.namespace) == (2, "Library", "Perses")
+
+
+def test_an_exception_in_a_hook_publishes_nothing(component, library, monkeypatch):
+    def fail(ctx, result):
+        raise CommandError("too late", code="LATE")
+
+    monkeypatch.setattr("library.hooks.welcome.welcome", fail)
+    load_function.cache_clear()
+    runner = CommandRunner(library)
+    data = {"title": "t", "genre": "DRAMA", "author": "a", "tags": []}
+    with pytest.raises(CommandError, match="too late"):
+        runner.run(library.component.commands["addBook"], {"data": data})
+    load_function.cache_clear()
+
+    assert component.events == []
+
+
+def test_the_request_s_trace_and_correlation_go_with_the_events(component, library):
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    request = RequestFactory().post("/", headers={"traceparent": trace, "X-Correlation-ID": "order-7"})
+    arguments = {"full_name": "Ada", "born_on": None}
+
+    CommandRunner(library).run(library.component.commands["createAuthor"], arguments, request)
+
+    [event] = component.events
+    assert (event.traceparent, event.correlation_id) == (trace, "order-7")
+
+
+def test_an_ill_formed_trace_is_left_out(component, library):
+    request = RequestFactory().post("/", headers={"traceparent": "x", "X-Correlation-ID": "a b"})
+
+    CommandRunner(library).run(library.component.commands["createAuthor"], {"full_name": "Ada"}, request)
+
+    [event] = component.events
+    assert event.traceparent is None
+    assert event.correlation_id != "a b"
+
+
+def test_a_declared_mutation_refuses_a_value_that_is_taken(component):
+    component.mutate("createAuthor", fullName="Ada")
+    component.settle()
+    with pytest.raises(AssertionError, match="Author with fullName 'Ada' already exists") as failure:
+        component.mutate("createAuthor", fullName="Ada")
+
+    assert failure.value.code == "CONFLICT"
+
+
+def test_nothing_is_published_when_the_broker_is_away(component, library):
+    component.broker.available = False
+    with pytest.raises(BrokerUnavailableError):
+        CommandRunner(library).run(library.component.commands["createAuthor"], {"full_name": "Ada"})
+    component.broker.available = True
+
+    assert component.events == []
+
+
+def test_a_typed_event_that_breaks_its_declaration_is_not_published(component, library):
+    data = {"title": "t", "genre": "POETRY", "author": "", "tags": []}
+    with pytest.raises(EventError, match=r"The event new\.book does not fit its declaration: .* at `\$\.author`"):
+        CommandRunner(library).run(library.component.commands["addBook"], {"data": data})
+
+    assert component.events == []
+
+
+def test_a_missing_function_names_its_file_and_the_remedy(library):
+    with pytest.raises(
+        ContractError, match=r"noSuch has no file library/api/commands/no_such\.py; `manage\.py generate`"
+    ):
+        load_function(library, COMMANDS, "noSuch")

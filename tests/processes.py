@@ -1,0 +1,186 @@
+"""Real processes for tests: commands in a project, and components that serve and sink."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+#: Seconds that anything may take before a test gives up on it.
+PATIENCE = 30.0
+
+
+def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = PATIENCE) -> Any:
+    """Return the condition's value once it is true; fail the test when it takes too long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.01)
+    pytest.fail(f"waited {seconds:.0f} s in vain for {what}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment(state: Path, **extra: str) -> dict[str, str]:
+    """Return an environment in which a generated project keeps its broker's state in this directory."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("BYRON_", "DJANGO_"))}
+    return {**kept, "XDG_STATE_HOME": str(state), "PYTHONWARNINGS": "default", **extra}
+
+
+def run(arguments: list[str], directory: Path, state: Path, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run Python with these arguments in a directory; fail the test when it exits with an error."""
+    finished = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=directory,
+        env=environment(state),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    if check and finished.returncode:
+        pytest.fail(f"{arguments} exited with {finished.returncode}:\n{finished.stdout}{finished.stderr}")
+    return finished
+
+
+def byron_admin(*arguments: str, directory: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run byron-admin in a directory."""
+    return run(["-m", "byron", *arguments], directory, directory / ".state", check=check)
+
+
+class Running:
+    """A process that a test started; its output is in a file."""
+
+    def __init__(self, arguments: list[str], directory: Path, state: Path, log: Path) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=directory,
+                env=environment(state, PYTHONUNBUFFERED="1"),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def says(self, text: str) -> None:
+        """Wait until the process has printed a text."""
+
+        def said() -> bool:
+            if self.process.poll() is not None and text not in self.output:
+                pytest.fail(f"the process ended with {self.process.returncode}:\n{self.output}")
+            return text in self.output
+
+        wait_for(said, f"{text!r} in:\n{self.output}")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Signal the process and return its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+    def end(self) -> None:
+        """Leave nothing of the process or of what it started."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(self.process.pid, number)
+                self.process.wait(10)
+            except ProcessLookupError:
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        self.process.wait()
+
+
+class System:
+    """A generated project whose processes a test starts and stops."""
+
+    def __init__(self, project: Path, state: Path) -> None:
+        self.project, self.state = project, state
+        self.port = free_port()
+        self._running: list[Running] = []
+
+    def start(self, *arguments: str) -> Running:
+        """Start a command of manage.py in the background."""
+        log = self.state / f"{arguments[0]}-{len(self._running)}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        running = Running(["manage.py", *arguments], self.project, self.state, log)
+        self._running.append(running)
+        return running
+
+    def manage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of manage.py to its end."""
+        return run(["manage.py", *arguments], self.project, self.state, check=check)
+
+    def serve(self) -> Running:
+        """Start the API and wait until it answers."""
+        running = self.start("runserver", "--noreload", str(self.port))
+        wait_for(lambda: self.get("/healthz") or _ended(running), "the API to answer")
+        return running
+
+    def sink(self) -> Running:
+        """Start the Sink and wait until it consumes."""
+        running = self.start("runsink")
+        running.says("consuming component=")
+        return running
+
+    def get(self, path: str, **headers: str) -> bytes | None:
+        """Return an answer's body, or None while nothing answers."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=5) as response:
+                return bytes(response.read())
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return None
+
+    def graphql(self, query: str, path: str = "/graphql/", **variables: Any) -> Any:
+        """Run a GraphQL document over HTTP and return the answer, errors and all."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        url = f"http://127.0.0.1:{self.port}{path}"
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.loads(response.read())
+
+    def end(self) -> None:
+        for running in reversed(self._running):
+            running.end()
+
+
+def _ended(running: Running) -> None:
+    if running.process.poll() is not None:
+        pytest.fail(f"the API ended with {running.process.returncode}:\n{running.output}")
+
+
+@contextmanager
+def system(project: Path, state: Path, *namespaces: str) -> Iterator[System]:
+    """Give a project's processes to a test, and end all of them and their brokers afterwards."""
+    made = System(project, state)
+    try:
+        yield made
+    finally:
+        made.end()
+        for namespace in namespaces:
+            run(["-m", "byron", "infrastructure", "down", "-N", namespace], project, state)
