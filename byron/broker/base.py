@@ -113,7 +113,9 @@ class Broker(ABC):
 
         `after` is the Cache's checkpoint (0: from the beginning). A durable consumer that stands
         elsewhere, because the Cache was restored or rebuilt or acknowledgements were lost, is moved
-        there. One that filters other events is changed to these. Raises BrokerUnavailableError.
+        there. One that filters other events is changed to these. Two readers of one name take it from
+        each other: the caller sees to it that there is one. Raises BrokerUnavailableError, and
+        LogMismatchError when the log is missing or ends before `after`.
         """
 
     @abstractmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from byron.schema.loader import load
+from byron.schema.loader import LARGEST_FILE, load
 from byron.schema.model import Component
 from byron.schema.parser import parse
 from byron.schema.problems import InvalidSchemaError, Problem
@@ -27,4 +27,5 @@ def parse_component(source: str | bytes, filename: str = "schema.yaml") -> Compo
 
 def read_component(path: Path, filename: str | None = None) -> Component:
     """Return the component of a schema file. Raises InvalidSchemaError and OSError."""
-    return parse_component(path.read_bytes(), filename or path.name)
+    with path.open("rb") as file:
+        return parse_component(file.read(LARGEST_FILE + 1), filename or path.name)

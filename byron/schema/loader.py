@@ -7,13 +7,15 @@ recursion done, so that a hostile file costs no more than its size.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import yaml
 
-from byron.schema.problems import InvalidSchemaError, Problem, did_you_mean, quoted
+from byron.schema.problems import MOST_PROBLEMS, InvalidSchemaError, Problem, quoted
 
 LARGEST_FILE: Final = 1024 * 1024
 DEEPEST_NESTING: Final = 20
@@ -22,10 +24,14 @@ Path = tuple[str | int, ...]
 
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _resolve = yaml.resolver.Resolver().resolve
-_INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
-_TRUE = frozenset({"true", "yes", "on", "y"})
+#: Longer words are text without a look at them: nothing here is a number of so many digits.
+_LONGEST_NUMBER: Final = 100
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_TRUE = frozenset({"true", "yes", "on"})
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: The monograph's Listing 8 prints `name: data:`; the second colon is read as a slip, its column kept.
-_NAME_WITH_COLON = re.compile(r"^([ ]*(?:-[ ]+)?name:[ ]+[A-Za-z][A-Za-z0-9]*):([ ]*)$", re.MULTILINE)
+_NAME_WITH_COLON = re.compile(r"^([ ]*(?:-[ ]+)?name:[ ]+[A-Za-z][A-Za-z0-9]*):([ ]*\r?)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +48,16 @@ class Document:
 
     `values` and `keys` map a path such as `("content", "types", 0, "name")` to the place of the
     value and of the key before it; `spelling` maps the path of each scalar to how it is written.
+    `problems` are those of the text that leave the rest readable; `broken` has the paths of the
+    values that they make meaningless.
     """
 
     data: Any = None
     values: dict[Path, Position] = field(default_factory=dict)
     keys: dict[Path, Position] = field(default_factory=dict)
     spelling: dict[Path, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    broken: set[Path] = field(default_factory=set)
 
     def position(self, path: Path) -> Position:
         """Return the place of a value, or of the nearest thing that contains it."""
@@ -61,46 +71,74 @@ class Document:
 
 
 def load(source: str | bytes, filename: str = "schema.yaml") -> Document:
-    """Return the data of a schema file.
+    """Return the data of a schema file, with the problems that the text has (B005 to B009, B013).
 
-    Raises InvalidSchemaError with every problem that the text itself has (B001 to B009, and B013
-    for keys that YAML does not read as text).
+    Raises InvalidSchemaError when what is found cannot be relied on: no YAML, no text, nested too
+    deeply (B001 to B004, B007).
     """
     text = _text(source, filename)
-    builder = _Builder()
+    builder = _read(text)
+    if builder.failure is not None and builder.failure.code == "B001" and _NAME_WITH_COLON.search(text):
+        builder = _read(_NAME_WITH_COLON.sub(r"\1 \2", text))
+    if builder.failure is not None:
+        raise InvalidSchemaError([*builder.document.problems, builder.failure], filename)
+    return builder.document
+
+
+def _text(source: str | bytes, filename: str) -> str:
+    def refuse(code: str, message: str, before: str = "") -> InvalidSchemaError:
+        place = _Lines(before).position(len(before))
+        return InvalidSchemaError([Problem(line=place.line, column=place.column, code=code, message=message)], filename)
+
+    raw = source.encode("utf-8", "surrogatepass") if isinstance(source, str) else source
+    if len(raw) > LARGEST_FILE:
+        raise refuse("B003", f"the file is larger than 1 MiB ({LARGEST_FILE} bytes); split the component")
+    if raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise refuse("B004", "the file begins with a byte order mark; save it as UTF-8 without one")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode()
+        raise refuse("B004", "the file is not UTF-8 text from here on; save it as UTF-8", before) from error
+    unprintable = _UNPRINTABLE.search(text)
+    if unprintable:
+        shown = quoted(unprintable.group())
+        raise refuse("B004", f"the control character {shown} is not text; remove it", text[: unprintable.start()])
+    return text
+
+
+class _Lines:
+    """Lines as editors count them; YAML would also end one at U+0085, U+2028 and U+2029."""
+
+    def __init__(self, text: str) -> None:
+        self._starts = [0, *(match.end() for match in _LINE_END.finditer(text))]
+        self._text = text
+
+    def position(self, index: int) -> Position:
+        line = bisect_right(self._starts, index)
+        return Position(line, index - self._starts[line - 1] + 1)
+
+    def line(self, number: int) -> str:
+        """Return the text of a line, counted from 1."""
+        return (_LINE_END.split(self._text[self._starts[number - 1] :], maxsplit=1) or [""])[0]
+
+
+def _read(text: str) -> _Builder:
+    """Return a builder that has taken all that can be read of a text."""
+    lines = _Lines(text)
+    builder = _Builder(lines)
     try:
         for event in _events(text):
             builder.take(event)
     except _StopReading:
         pass
     except yaml.MarkedYAMLError as error:
-        builder.report(_syntax_problem(error, text))
-    except yaml.YAMLError as error:
-        builder.report(_character_problem(error, text))
-    if not builder.problems and not builder.started:
-        builder.report(Problem(line=1, column=1, code="B002", message="the file is empty; a schema begins with name:"))
-    if builder.problems:
-        raise InvalidSchemaError(builder.problems, filename)
-    return builder.document
-
-
-def _text(source: str | bytes, filename: str) -> str:
-    def refuse(code: str, message: str) -> InvalidSchemaError:
-        return InvalidSchemaError([Problem(line=1, column=1, code=code, message=message)], filename)
-
-    raw = source.encode("utf-8", "surrogatepass") if isinstance(source, str) else source
-    if len(raw) > LARGEST_FILE:
-        raise refuse("B003", f"the file has {len(raw)} bytes; at most {LARGEST_FILE} are read")
-    if raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise refuse("B004", "the file begins with a byte order mark; save it as UTF-8 without one")
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        column = error.start - (raw.rfind(b"\n", 0, error.start) + 1) + 1
-        message = "the file is not UTF-8 text; save it as UTF-8"
-        raise InvalidSchemaError([Problem(line=line, column=column, code="B004", message=message)], filename) from error
-    return _NAME_WITH_COLON.sub(r"\1 \2", text)
+        builder.failure = _syntax_problem(error, lines)
+    if builder.failure is None and not builder.started:
+        builder.failure = Problem(
+            line=1, column=1, code="B002", message="the file is empty; a schema begins with name:"
+        )
+    return builder
 
 
 def _events(text: str) -> Iterator[Any]:
@@ -112,23 +150,23 @@ def _events(text: str) -> Iterator[Any]:
         loader.dispose()
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> Problem:
+def _syntax_problem(error: yaml.MarkedYAMLError, lines: _Lines) -> Problem:
     mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    lines = text.splitlines()
-    shown = lines[line - 1] if line <= len(lines) else ""
-    if "\t" in shown[: len(shown) - len(shown.lstrip())]:
-        return Problem(line=line, column=1, code="B001", message="a tab indents this line; YAML takes spaces only")
-    reason = (error.problem or "it cannot be read").removesuffix("'")
-    return Problem(line=line, column=column, code="B001", message=f"this is not YAML: {reason}")
-
-
-def _character_problem(error: yaml.YAMLError, text: str) -> Problem:
-    place = getattr(error, "position", None)
-    before = text[:place] if isinstance(place, int) else ""
-    reason = getattr(error, "reason", None) or "it cannot be read"
-    line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-    return Problem(line=line, column=column, code="B001", message=f"this is not YAML: {reason}")
+    place = lines.position(mark.index) if mark else Position()
+    line = lines.line(place.line)
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return Problem(
+            line=place.line, column=1, code="B001", message="a tab indents this line; YAML takes spaces only"
+        )
+    reason = error.problem or "it cannot be read"
+    at_mark = line[place.column - 1 : place.column]
+    if at_mark == "!" and line[: place.column - 1].endswith("]"):
+        reason = 'a list type stands between quotes: "[Student!]!"'
+    elif "cannot start any token" in reason:
+        reason = f"a value cannot begin with {quoted(at_mark)}; put it between quotes"
+    elif "mapping values are not allowed" in reason:
+        reason = "a second colon in one line, or a wrong indentation; put text that holds a colon between quotes"
+    return Problem(line=place.line, column=place.column, code="B001", message=f"this is not YAML: {reason}")
 
 
 class _StopReading(Exception):
@@ -137,9 +175,9 @@ class _StopReading(Exception):
 
 @dataclass(slots=True)
 class _Open:
-    """A mapping or list whose end has not come yet."""
+    """A mapping or list whose end has not come yet; its path is None when nothing of it is kept."""
 
-    path: Path
+    path: Path | None
     items: dict[str, Any] | list[Any]
     key: str | None = None
     ignored: bool = False
@@ -148,99 +186,123 @@ class _Open:
 class _Builder:
     """Build a Document from a stream of events."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines: _Lines) -> None:
         self.document = Document()
-        self.problems: list[Problem] = []
+        self.failure: Problem | None = None
         self.started = False
+        self._lines = lines
         self._stack: list[_Open] = []
-
-    def report(self, problem: Problem) -> None:
-        self.problems.append(problem)
-
-    def _problem(self, event: Any, code: str, message: str) -> None:
-        mark = event.start_mark
-        self.report(Problem(line=mark.line + 1, column=mark.column + 1, code=code, message=message))
 
     def take(self, event: Any) -> None:
         if isinstance(event, yaml.DocumentStartEvent):
             if self.started:
-                self._problem(event, "B009", "a second document begins here; a schema file holds one")
+                self._report(event, "B009", "a second document begins here; a schema file holds one")
                 raise _StopReading
             self.started = True
         elif isinstance(event, yaml.AliasEvent):
-            self._problem(event, "B005", f"the alias *{event.anchor} is not allowed; write the value out")
-            self._add(event, None)
-        elif isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
-            self._refuse_decorations(event)
-            if isinstance(event, yaml.ScalarEvent):
-                self._scalar(event)
-            else:
-                self._open(event)
+            self._alias(event)
+        elif isinstance(event, yaml.ScalarEvent):
+            self._scalar(event)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._open(event)
         elif isinstance(event, yaml.CollectionEndEvent):
             self._stack.pop()
 
-    def _refuse_decorations(self, event: Any) -> None:
+    def _problem(self, event: Any, code: str, message: str) -> Problem:
+        place = self._place(event)
+        return Problem(line=place.line, column=place.column, code=code, message=message)
+
+    def _report(self, event: Any, code: str, message: str) -> None:
+        if len(self.document.problems) < MOST_PROBLEMS:
+            self.document.problems.append(self._problem(event, code, message))
+
+    def _stop(self, event: Any, code: str, message: str) -> _StopReading:
+        self.failure = self._problem(event, code, message)
+        return _StopReading()
+
+    def _place(self, event: Any) -> Position:
+        return self._lines.position(event.start_mark.index)
+
+    def _at_key(self) -> _Open | None:
+        """Return the mapping of which a key comes next, if one does."""
+        parent = self._stack[-1] if self._stack else None
+        return parent if parent and isinstance(parent.items, dict) and parent.key is None else None
+
+    def _alias(self, event: Any) -> None:
+        self._report(event, "B005", f"the alias {quoted('*' + event.anchor)} is not allowed; write the value out")
+        mapping = self._at_key()
+        if mapping:
+            mapping.key, mapping.ignored = "", True
+        else:
+            self._add(event, None, broken=True)
+
+    def _decorated(self, event: Any) -> bool:
+        """Report an anchor and a tag; whether there is a tag, which makes the value another one."""
         if event.anchor:
-            self._problem(event, "B005", f"the anchor &{event.anchor} is not allowed; write the value out")
-        if event.tag and event.tag != "!":
+            self._report(event, "B005", f"the anchor {quoted('&' + event.anchor)} is not allowed; remove it")
+        if event.tag:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            self._problem(event, "B006", f"the tag {quoted(tag)} is not allowed; remove it")
+            self._report(event, "B006", f"the tag {quoted(tag)} is not allowed; remove it")
+        return bool(event.tag)
 
     def _open(self, event: Any) -> None:
+        if self._at_key():
+            raise self._stop(event, "B013", "a key must be text, not a list or a mapping")
         if len(self._stack) >= DEEPEST_NESTING:
-            self._problem(event, "B007", f"more than {DEEPEST_NESTING} levels of nesting; a schema needs fewer")
-            raise _StopReading
-        parent = self._stack[-1] if self._stack else None
-        if parent and isinstance(parent.items, dict) and parent.key is None:
-            self._problem(event, "B013", "a key must be text, not a list or a mapping")
-            raise _StopReading
+            raise self._stop(event, "B007", f"more than {DEEPEST_NESTING} levels of nesting; a schema needs fewer")
         items: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
-        self._stack.append(_Open(self._add(event, items), items))
+        self._stack.append(_Open(self._add(event, items, broken=self._decorated(event)), items))
 
     def _scalar(self, event: Any) -> None:
-        parent = self._stack[-1] if self._stack else None
-        if parent and isinstance(parent.items, dict) and parent.key is None:
-            self._key(event, parent)
+        tagged = self._decorated(event)
+        mapping = self._at_key()
+        if mapping:
+            self._key(event, mapping)
             return
-        path = self._add(event, _scalar_value(event))
-        self.document.spelling[path] = event.value
+        path = self._add(event, _scalar_value(event), broken=tagged)
+        if path is not None:
+            self.document.spelling[path] = event.value
 
     def _key(self, event: Any, parent: _Open) -> None:
         text = event.value
         kind = _kind(event)
+        problem = None
         if kind == "merge":
-            self._problem(event, "B005", "the merge key << is not allowed; write the keys out")
+            problem = "B005", "the merge key << is not allowed; write the keys out"
         elif kind not in ("str", "value"):
-            message = f"YAML reads the key {quoted(text)} as {_ARTICLE.get(kind, kind)}; keys here are words"
-            self._problem(event, "B013", message + did_you_mean(text, ("name", "type", "order")) if text else message)
+            problem = "B013", f"YAML reads the key {quoted(text)} as {_ARTICLE.get(kind, kind)}; keys here are words"
         elif text in parent.items:
-            self._problem(event, "B008", f"the key {quoted(text)} stands twice in this mapping; remove one")
-        parent.ignored = text in parent.items
-        parent.key = text
-        if not parent.ignored:
-            mark = event.start_mark
-            self.document.keys[(*parent.path, text)] = Position(mark.line + 1, mark.column + 1)
+            problem = "B008", f"the key {quoted(text)} stands twice in this mapping; remove one"
+        if problem:
+            self._report(event, *problem)
+        parent.key, parent.ignored = text, problem is not None
+        if parent.path is not None and not parent.ignored:
+            self.document.keys[(*parent.path, text)] = self._place(event)
 
-    def _add(self, event: Any, value: Any) -> Path:
-        mark = event.start_mark
-        place = Position(mark.line + 1, mark.column + 1)
+    def _add(self, event: Any, value: Any, *, broken: bool) -> Path | None:
+        """Put a value into what is open, and return its path; None when it is not kept."""
+        path: Path | None = ()
         if not self._stack:
             self.document.data = value
-            self.document.values[()] = place
-            return ()
-        parent = self._stack[-1]
+        else:
+            path = self._put(self._stack[-1], value)
+        if path is not None:
+            self.document.values[path] = self._place(event)
+            if broken:
+                self.document.broken.add(path)
+        return path
+
+    @staticmethod
+    def _put(parent: _Open, value: Any) -> Path | None:
         if isinstance(parent.items, list):
-            path: Path = (*parent.path, len(parent.items))
+            step: str | int = len(parent.items)
             parent.items.append(value)
         else:
-            key = parent.key if parent.key is not None else ""
-            path = (*parent.path, key)
-            parent.key = None
+            step, parent.key = parent.key or "", None
             if parent.ignored:
-                return path
-            parent.items[key] = value
-        self.document.values[path] = place
-        return path
+                return None
+            parent.items[step] = value
+        return None if parent.path is None else (*parent.path, step)
 
 
 _ARTICLE: Final = {
@@ -254,7 +316,7 @@ _ARTICLE: Final = {
 
 def _kind(event: Any) -> str:
     """Return what YAML 1.1 takes a scalar for: str, bool, int, float, null, timestamp, merge or value."""
-    if not event.implicit[0]:
+    if not event.implicit[0] or len(event.value) > _LONGEST_NUMBER:
         return "str"
     tag: str = _resolve(yaml.ScalarNode, event.value, (True, False))
     return tag.rpartition(":")[2]
@@ -269,8 +331,6 @@ def _scalar_value(event: Any) -> Any:
     if kind == "int" and _INTEGER.fullmatch(event.value):
         return int(event.value)
     if kind == "float":
-        try:
+        with suppress(ValueError):
             return float(event.value)
-        except ValueError:
-            return event.value
     return event.value

@@ -17,7 +17,9 @@ from byron.schema import names
 from byron.schema.names import snake_case
 
 _TYPE_EXPRESSION = r"^(?:[A-Za-z][A-Za-z0-9]*!?|\[[A-Za-z][A-Za-z0-9]*!?\]!?)$"
-_TYPE_PARTS = re.compile(r"(\[)?([A-Za-z][A-Za-z0-9]*)(!)?(\])?(!)?")
+_TYPE_PARTS = re.compile(r"([A-Za-z][A-Za-z0-9]*)(!?)|\[([A-Za-z][A-Za-z0-9]*)(!?)\](!?)")
+#: SQLite's tables have 2,000 columns at most, PostgreSQL's 1,600.
+_MOST_ATTRIBUTES = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +34,13 @@ class TypeRef:
     @classmethod
     def parse(cls, text: str) -> TypeRef:
         """Return the parts of an expression. Raises ValueError when it is not one."""
-        match = _TYPE_PARTS.fullmatch(text) if re.match(_TYPE_EXPRESSION, text) else None
-        if match is None or text.endswith("\n"):
+        match = _TYPE_PARTS.fullmatch(text)
+        if match is None:
             raise ValueError(text)
-        opening, name, inner, _, outer = match.groups()
-        if opening:
-            return cls(name=name, is_list=True, required=bool(outer), items_required=bool(inner))
-        return cls(name=name, required=bool(inner))
+        name, required, item, item_required, list_required = match.groups()
+        if item:
+            return cls(name=item, is_list=True, required=bool(list_required), items_required=bool(item_required))
+        return cls(name=name, required=bool(required))
 
     def __str__(self) -> str:
         if self.is_list:
@@ -69,9 +71,22 @@ TypeName = Annotated[str, _name(names.TYPE_PATTERN)]
 FieldName = Annotated[str, _name(names.FIELD_PATTERN)]
 EnumValue = Annotated[str, _name(names.ENUM_VALUE_PATTERN)]
 EventName = Annotated[str, _name(names.EVENT_PATTERN)]
-OrderName = Annotated[str, _name("^-?" + names.FIELD_PATTERN.removeprefix("^"))]
-Description = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, max_length=2000)]
+ORDER_PATTERN = "^-?" + names.FIELD_PATTERN.removeprefix("^")
+OrderName = Annotated[str, _name(ORDER_PATTERN)]
+Description = Annotated[
+    str,
+    StringConstraints(strict=True, strip_whitespace=True, max_length=2000, pattern=names.DESCRIPTION_PATTERN),
+]
 Flag = Annotated[bool, Field(strict=True)]
+
+
+class _Given:
+    """Marks a key that may be left out; when it is there, it has a value."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        nullable: Any = handler(source)
+        inner: CoreSchema = nullable["schema"]
+        return inner
 
 
 class Declaration(BaseModel):
@@ -95,7 +110,7 @@ class Attribute(Declaration):
     """No two entities may have the same value."""
     index: Flag = False
     """Queries filter or order by this attribute: keep an index."""
-    description: Description | None = None
+    description: Annotated[Description | None, _Given()] = None
 
     @property
     def python_name(self) -> str:
@@ -106,8 +121,8 @@ class ObjectType(Declaration):
     """An entity: a Django model and a GraphQL type. Each gets `id: ID!`."""
 
     name: TypeName
-    attributes: tuple[Attribute, ...] = Field(min_length=1)
-    description: Description | None = None
+    attributes: tuple[Attribute, ...] = Field(min_length=1, max_length=_MOST_ATTRIBUTES)
+    description: Annotated[Description | None, _Given()] = None
 
     @cached_property
     def attribute(self) -> dict[str, Attribute]:
@@ -119,7 +134,7 @@ class InputAttribute(Declaration):
 
     name: FieldName
     type: TypeRef
-    description: Description | None = None
+    description: Annotated[Description | None, _Given()] = None
 
     @property
     def python_name(self) -> str:
@@ -130,8 +145,12 @@ class InputType(Declaration):
     """A GraphQL input: a group of arguments."""
 
     name: TypeName
-    attributes: tuple[InputAttribute, ...] = Field(min_length=1)
-    description: Description | None = None
+    attributes: tuple[InputAttribute, ...] = Field(min_length=1, max_length=_MOST_ATTRIBUTES)
+    description: Annotated[Description | None, _Given()] = None
+
+    @cached_property
+    def attribute(self) -> dict[str, InputAttribute]:
+        return {attribute.name: attribute for attribute in self.attributes}
 
 
 class EnumType(Declaration):
@@ -139,7 +158,7 @@ class EnumType(Declaration):
 
     name: TypeName
     values: tuple[EnumValue, ...] = Field(min_length=1)
-    description: Description | None = None
+    description: Annotated[Description | None, _Given()] = None
 
 
 class EventType(Declaration):
@@ -152,7 +171,7 @@ class EventType(Declaration):
     """The payload's attribute that names what the event is about: events of one key stay in order."""
     payload: TypeName
     """A type or an input of this file."""
-    description: Description | None = None
+    description: Annotated[Description | None, _Given()] = None
 
 
 class Parameter(Declaration):
@@ -160,7 +179,7 @@ class Parameter(Declaration):
 
     name: FieldName
     type: TypeRef
-    description: Description | None = None
+    description: Annotated[Description | None, _Given()] = None
 
     @property
     def python_name(self) -> str:
@@ -186,9 +205,9 @@ class Read(Declaration):
 
     model_config = ConfigDict(json_schema_extra=_exactly_one("list", "get"))
 
-    list: TypeName | None = None
+    list: Annotated[TypeName | None, _Given()] = None
     """Return entities of this type."""
-    get: TypeName | None = None
+    get: Annotated[TypeName | None, _Given()] = None
     """Return the entity of this type with the id given, or null."""
     filter: tuple[FieldName, ...] = ()
     """Attributes that become optional arguments of the query."""
@@ -219,13 +238,13 @@ class Apply(Declaration):
 
     model_config = ConfigDict(json_schema_extra=_exactly_one("create", "update", "upsert", "delete"))
 
-    create: TypeName | None = None
+    create: Annotated[TypeName | None, _Given()] = None
     """Store a whole entity."""
-    update: TypeName | None = None
+    update: Annotated[TypeName | None, _Given()] = None
     """Change the attributes given of an entity that is there."""
-    upsert: TypeName | None = None
+    upsert: Annotated[TypeName | None, _Given()] = None
     """Change the attributes given, or store the entity when it is not there."""
-    delete: TypeName | None = None
+    delete: Annotated[TypeName | None, _Given()] = None
     """Remove the entity with the payload's id."""
 
     @model_validator(mode="after")
@@ -250,10 +269,10 @@ class Command(Declaration):
     type: Literal["query", "mutation"]
     return_type: TypeRef
     parameters: tuple[Parameter, ...] = ()
-    read: Read | None = None
-    emit: Emit | None = None
+    read: Annotated[Read | None, _Given()] = None
+    emit: Annotated[Emit | None, _Given()] = None
     hooks: Hooks = Hooks()
-    description: Description | None = None
+    description: Annotated[Description | None, _Given()] = None
 
     @property
     def python_name(self) -> str:
@@ -270,9 +289,9 @@ class Handler(Declaration):
 
     name: FieldName
     event: EventName
-    apply: Apply | None = None
+    apply: Annotated[Apply | None, _Given()] = None
     hooks: Hooks = Hooks()
-    description: Description | None = None
+    description: Annotated[Description | None, _Given()] = None
 
     @property
     def python_name(self) -> str:
@@ -296,7 +315,7 @@ class Component(Declaration):
     name: ComponentName
     namespace: ComponentName
     content: Content
-    description: Description | None = None
+    description: Annotated[Description | None, _Given()] = None
 
     @cached_property
     def types(self) -> dict[str, ObjectType]:

@@ -14,11 +14,17 @@ TYPE_PATTERN: Final = r"^[A-Z][A-Za-z0-9]*$"
 FIELD_PATTERN: Final = r"^[a-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*$"
 ENUM_VALUE_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*$"
 EVENT_PATTERN: Final = r"^[a-z][A-Za-z0-9_-]*(\.[a-z][A-Za-z0-9_-]*)*$"
+#: No control characters but tabs and line ends, and none that change the direction of the text around them.
+_UNSHOWN: Final = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff"
+DESCRIPTION_PATTERN: Final = f"^[^{_UNSHOWN}]*$"
 
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 #: Names that GraphQL, or Byron's own part of the GraphQL schema, already gives a meaning.
 RESERVED_TYPES: Final = frozenset({"Query", "Mutation", "Subscription", "PageInfo", "Meta", "None", "True", "False"})
+
+#: Three words that GraphQL reads as values of its own, and one that Python's Enum does not take.
+RESERVED_ENUM_VALUES: Final = frozenset({"true", "false", "null", "mro"})
 
 #: What `django.db.models.Model` and the classes made of it call their own. A test compares this with Django.
 MODEL_ATTRIBUTES: Final = frozenset(
@@ -36,7 +42,6 @@ MODEL_ATTRIBUTES: Final = frozenset(
         "get_constraints",
         "get_deferred_fields",
         "id",
-        "meta",
         "objects",
         "pk",
         "prepare_database_save",
@@ -50,8 +55,34 @@ MODEL_ATTRIBUTES: Final = frozenset(
     }
 )
 
+#: What a model's `__init__` and the body of a generated model use, so that an attribute would hide it.
+MODEL_WORDS: Final = frozenset({"self", "models", "fields"})
+
+#: What Django adds to a model for each required date: `get_next_by_birth`.
+DATE_METHODS: Final = ("get_next_by_", "get_previous_by_")
+
+#: A class attribute that Graphene takes for its own when a GraphQL field has this name.
+GRAPHENE_WORDS: Final = frozenset({"is_type_of"})
+
 #: The arguments that Byron itself passes to commands, handlers and hooks.
 RESERVED_PARAMETERS: Final = frozenset({"ctx", "self"})
+
+#: File names that pytest reads as its own, and those that Windows has no files for.
+RESERVED_FILES: Final = frozenset(
+    {"conftest", "con", "prn", "aux", "nul"}
+    | {f"{device}{number}" for device in ("com", "lpt") for number in range(10)}
+)
+_TEST_FILE: Final = "test_"
+
+
+def is_reserved_file(name: str) -> bool:
+    """Whether a module of this name would be more than a module: to pytest, or to Windows."""
+    return name in RESERVED_FILES or name.startswith(_TEST_FILE)
+
+
+def is_shown(char: str) -> bool:
+    """Whether a description may hold this character."""
+    return re.fullmatch(DESCRIPTION_PATTERN, char) is not None
 
 
 def snake_case(name: str) -> str:

@@ -6,35 +6,28 @@ everything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import count
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from byron.schema import names
 from byron.schema.loader import Document, Path
 from byron.schema.model import Component
-from byron.schema.problems import Problem, did_you_mean, quoted
+from byron.schema.problems import MOST_PROBLEMS, Problem, nearest
+from byron.schema.structure import describe, known_keys, known_path
 
-_KIND_OF_NAME = {
-    names.COMPONENT_PATTERN: "letters and digits, a letter first",
-    names.TYPE_PATTERN: "letters and digits, a capital letter first",
-    names.FIELD_PATTERN: "letters and digits, a small letter first (camelCase)",
-    names.ENUM_VALUE_PATTERN: "letters, digits and single underscores, a letter first",
-    names.EVENT_PATTERN: "words joined by dots, each a small letter first (new.student)",
-    "^-?" + names.FIELD_PATTERN.removeprefix("^"): "an attribute's name, with - before it for descending",
-}
-_EXPECTED = {
-    "string_type": "text",
-    "bool_type": "true or false",
-    "int_type": "a whole number",
-    "tuple_type": "a list",
-    "model_type": "a mapping of keys to values",
-    "model_attributes_type": "a mapping of keys to values",
-}
+#: A fault inside what was itself at fault shows in the next pass; no schema is this deep.
+_MOST_PASSES: Final = 10
+#: Keys without which what contains them cannot be understood.
+_NEEDED = frozenset(
+    {"name", "namespace", "type", "returnType", "attributes", "values", "event", "payload", "parameters"}
+)
+#: Those of them that get a value which offends nothing, see `_Repair.stand_in`.
+_REPLACED = frozenset({"name", "namespace", "content", "type", "returnType", "attributes", "values"})
+#: pydantic's errors about a list that has lost the entries which were set aside.
+_EMPTIED = "too_short"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,124 +35,132 @@ class Parsed:
     """What could be understood of a document.
 
     `component` is None when not even a part could. `document` is the one that its paths refer to.
-    `doubtful` holds the names of declarations of which a part was set aside: what depends on their
-    being complete is not to be judged.
+    `doubtful` holds section and name of declarations of which a part was set aside, names without
+    regard to case: what depends on their being complete is not to be judged. `lost` holds the
+    sections with declarations whose very name is unknown.
     """
 
     component: Component | None
     document: Document
     problems: list[Problem]
-    doubtful: frozenset[str]
+    doubtful: frozenset[tuple[str, str]] = frozenset()
+    lost: frozenset[str] = frozenset()
 
 
 def parse(document: Document) -> Parsed:
     """Return the Component that a document declares, with every problem of its structure."""
-    problems: list[Problem] = []
-    doubtful: set[str] = set()
-    for attempt in range(10):  # each pass sets something aside; deeper faults show once the outer ones are gone
+    problems = list(document.problems)
+    repair = _Repair(prefix=_unused_prefix(document))
+    for attempt in range(_MOST_PASSES):
         try:
             component = Component.model_validate(document.data)
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=True)
         else:
-            return Parsed(component, document, problems, frozenset(doubtful))
-        # A list that is empty only because its entries were set aside is not a problem of its own.
-        told = [detail for detail in details if attempt == 0 or detail["type"] != "too_short"]
-        problems.extend(_problem(detail, document) for detail in told)
+            return Parsed(component, document, problems, frozenset(repair.doubtful), frozenset(repair.lost))
+        renamed = _misspelt(details, document)
+        follow_ups = {(*path[:-1], key) for path, key in renamed.items()}
+        details = [detail for detail in details if detail["loc"] not in follow_ups]
+        told = (detail for detail in details if attempt == 0 or detail["type"] != _EMPTIED)
+        problems += _problems(told, document, MOST_PROBLEMS - len(problems))
         if not isinstance(document.data, dict):
             break
-        aside = {_set_aside(detail, document) for detail in details}
-        doubtful.update(filter(None, (_declaration_name(path, document) for path in aside)))
-        document = _without(document, aside)
-    return Parsed(None, document, problems, frozenset(doubtful))
+        document = repair.without(document, details, renamed)
+    return Parsed(None, document, problems)
 
 
-def _problem(detail: ErrorDetails, document: Document) -> Problem:
-    kind, context = detail["type"], detail.get("ctx", {})
-    path = _known_path(detail["loc"], document)
-    on_key = kind == "extra_forbidden"
-    place = document.key_position(path) if on_key else document.position(path)
-    code, message = _describe(kind, context, path, detail, document)
-    return Problem(line=place.line, column=place.column, code=code, message=message)
+def _problems(details: Iterable[ErrorDetails], document: Document, most: int) -> list[Problem]:
+    found: list[Problem] = []
+    for detail in details:
+        path = known_path(detail["loc"], document)
+        if len(found) >= most:
+            break
+        if not any(path[:length] in document.broken for length in range(len(path) + 1)):
+            on_key = detail["type"] == "extra_forbidden"
+            place = document.key_position(path) if on_key else document.position(path)
+            code, message = describe(detail, path, document)
+            found.append(Problem(line=place.line, column=place.column, code=code, message=message))
+    return found
 
 
-def _describe(
-    kind: str, context: Mapping[str, Any], path: Path, detail: ErrorDetails, document: Document
-) -> tuple[str, str]:
-    key = str(path[-1]) if path else ""
-    if kind == "extra_forbidden":
-        known = _known_keys(path[:-1])
-        hint = did_you_mean(key, known) or f"; known here: {', '.join(known)}"
-        return "B010", f"unknown key {quoted(key)}{hint}"
-    if kind == "missing":
-        return "B011", f"{_owner(path, document)} lacks the key {quoted(str(detail['loc'][-1]))}"
-    if kind == "type_expression":
-        return "B017", f'{quoted(detail["input"])} is not a type; write one as "Int", "Int!" or "[Int!]!"'
-    if kind == "string_pattern_mismatch":
-        return "B014", f"{quoted(detail['input'])} cannot be a name here: {_KIND_OF_NAME[context['pattern']]}"
-    if kind == "string_too_long":
-        return "B014", f"{quoted(detail['input'])} is too long: {context['max_length']} characters at most"
-    if kind == "literal_error":
-        allowed = [word.strip("'") for word in str(context["expected"]).split(" or ")]
-        hint = did_you_mean(str(detail["input"]), allowed) or f"; allowed: {', '.join(allowed)}"
-        return "B018", f"{quoted(detail['input'])} is not allowed as {quoted(key)}{hint}"
-    if kind == "exactly_one":
-        return "B022", f"{quoted(key)} takes exactly one of the keys {', '.join(context['keys'])}"
-    if kind == "too_short":
-        return "B011", f"{quoted(key)} is an empty list; it needs at least one entry"
-    if kind in ("greater_than_equal", "less_than_equal"):
-        bound = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
-        return "B024", f"{quoted(key)} is {detail['input']}; it must be {bound}"
-    return "B013", _wrong_type(_EXPECTED.get(kind, "something else"), path, detail["input"], document)
-
-
-def _wrong_type(expected: str, path: Path, value: Any, document: Document) -> str:
-    where = f"{quoted(str(path[-1]))}" if path and isinstance(path[-1], str) else "an entry of this list"
-    where = where if path else "the document"
-    written = document.spelling.get(path, "")
-    if value is None:
-        return f"{where} is empty; it takes {expected}"
-    if isinstance(value, bool) and expected == "text":
-        return f'{where} takes {expected}, and YAML reads {written} as a boolean; write "{written}" with quotes'
-    if isinstance(value, int | float) and expected == "text":
-        return f'{where} takes {expected}, and YAML reads {written} as a number; write "{written}" with quotes'
-    found = {dict: "a mapping", list: "a list"}.get(type(value), quoted(written or value))
-    return f"{where} takes {expected}, not {found}"
-
-
-def _known_path(location: tuple[int | str, ...], document: Document) -> Path:
-    """Return the longest part of pydantic's location that the document has a place for."""
-    path: Path = tuple(location)
-    while path and path not in document.values:
-        path = path[:-1]
-    return path
-
-
-def _known_keys(path: Path) -> list[str]:
-    """Return the keys that the model allows in the mapping at this path."""
-    model: Any = Component
-    for step in path:
-        if isinstance(step, int):
+def _misspelt(details: Iterable[ErrorDetails], document: Document) -> dict[Path, str]:
+    """Return the unknown keys that stand where a known one is missing, each with what it is to mean."""
+    renamed: dict[Path, str] = {}
+    for detail in details:
+        path: Path = tuple(detail["loc"])
+        if detail["type"] != "extra_forbidden" or not path:
             continue
-        info = next(field for field in model.model_fields.values() if field.alias == step)
-        model = _model_in(info.annotation)
-    return [str(field.alias) for field in model.model_fields.values()]
+        meant = nearest(str(path[-1]), known_keys(path[:-1]))
+        taken = meant is None or (*path[:-1], meant) in document.values
+        if meant is not None and not taken and (*path[:-1], meant) not in {(*p[:-1], k) for p, k in renamed.items()}:
+            renamed[path] = meant
+    return renamed
 
 
-def _model_in(annotation: Any) -> Any:
-    if hasattr(annotation, "model_fields"):
-        return annotation
-    parts = [_model_in(part) for part in getattr(annotation, "__args__", ())]
-    return next((part for part in parts if part is not None), None)
+def _unused_prefix(document: Document) -> str:
+    """Return a beginning of names that no name in the document has."""
+    prefix = "unnamed"
+    written = {text.casefold() for text in document.spelling.values()}
+    while any(text.startswith(prefix) for text in written):
+        prefix += "x"
+    return prefix
 
 
-def _owner(path: Path, document: Document) -> str:
-    name = _at(document.data, (*path, "name"))
-    if isinstance(name, str) and path:
-        return f"{quoted(name)}"
-    return (
-        f"{quoted(str(path[-1]))}" if path and isinstance(path[-1], str) else ("this entry" if path else "the schema")
-    )
+@dataclass(slots=True)
+class _Repair:
+    """Set aside what cannot be used, and remember what is in doubt because of that."""
+
+    prefix: str
+    doubtful: set[tuple[str, str]] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
+    _stand_ins: int = 0
+
+    def without(self, document: Document, details: Iterable[ErrorDetails], renamed: dict[Path, str]) -> Document:
+        """Return the document less what these errors are about, every remaining part with its place of old."""
+        aside: dict[Path, set[str | int]] = {}
+        for detail in details:
+            path = _set_aside(detail, document)
+            if path not in renamed:
+                aside.setdefault(path[:-1], set()).add(path[-1])
+                self._doubt(path, document)
+        return _Copy(document, aside, renamed, self.stand_in).made()
+
+    def stand_in(self, path: Path) -> Any:
+        """Return a value that offends nothing, in place of one that cannot be used."""
+        key = path[-1]
+        if key == "content":
+            return {}
+        if key in ("type", "returnType"):
+            return "query" if key == "type" and len(path) == 4 else "String"
+        self._stand_ins += 1
+        name = f"{self.prefix}{self._stand_ins}"
+        if key == "values":
+            return [name]
+        if key == "attributes":
+            return [{"name": name, "type": "String"}]
+        if len(path) == 4:
+            self.doubtful.add((str(path[1]), name))
+        is_type = len(path) < 4 or path[1] in ("types", "inputs", "enums") and len(path) == 4
+        return name.capitalize() if is_type else name
+
+    def _doubt(self, path: Path, document: Document) -> None:
+        section = str(path[1]) if len(path) > 1 else ""
+        name = _at(document.data, (*path[:3], "name")) if len(path) > 2 else None
+        if isinstance(name, str):
+            self.doubtful.add((section, name.casefold()))
+        elif len(path) < 4 or path[3] == "name":
+            self.lost.add(section)
+
+
+def _set_aside(detail: ErrorDetails, document: Document) -> Path:
+    """Return the path of the smallest part without which the rest can be understood."""
+    location: Path = tuple(detail["loc"])
+    if detail["type"] == "missing" and location[-1] in _REPLACED:
+        return location
+    path = known_path(location, document)
+    while path and path[-1] in _NEEDED and path[-1] not in _REPLACED:
+        path = path[:-1]
+    return path if path else location[:1]
 
 
 def _at(data: Any, path: Path) -> Any:
@@ -171,71 +172,41 @@ def _at(data: Any, path: Path) -> Any:
     return data
 
 
-def _set_aside(detail: ErrorDetails, document: Document) -> Path:
-    """Return the path of the smallest part without which the rest can be understood.
+class _Copy:
+    """A document copied, less some parts: those set aside, by what they are in."""
 
-    Names and types that cannot be used are not left out but replaced, see `_stand_in`.
-    """
-    location: Path = tuple(detail["loc"])
-    if detail["type"] == "missing" and location[-1] in _REPLACED:
-        return location
-    path = _known_path(location, document)
-    while path and path[-1] in _NEEDED and path[-1] not in _REPLACED:
-        path = path[:-1]
-    return path if path else location[:1]
+    def __init__(self, old: Document, aside: dict[Path, set[str | int]], renamed: dict[Path, str], stand_in: Any):
+        self._old, self._aside, self._renamed, self._stand_in = old, aside, renamed, stand_in
+        self._new = Document()
 
+    def made(self) -> Document:
+        self._new.data = self._value(self._old.data, (), ())
+        return self._new
 
-#: Keys without which what contains them cannot be understood.
-_NEEDED = frozenset(
-    {"name", "namespace", "type", "returnType", "attributes", "values", "event", "payload", "parameters"}
-)
-_REPLACED = frozenset({"name", "namespace", "content", "type", "returnType", "attributes", "values"})
-
-
-def _stand_in(path: Path, number: int) -> Any:
-    """Return a value that offends nothing, in place of one that cannot be used."""
-    key = path[-1]
-    if key == "content":
-        return {}
-    if key in ("attributes", "values"):
-        name = f"unnamed{number}"
-        return [name] if key == "values" else [{"name": name, "type": "String"}]
-    if key in ("type", "returnType"):
-        return "query" if key == "type" and len(path) == 4 else "String"
-    is_type = len(path) < 4 or path[1] in ("types", "inputs", "enums") and len(path) == 4
-    return f"Unnamed{number}" if is_type else f"unnamed{number}"
-
-
-def _declaration_name(path: Path, document: Document) -> str | None:
-    """Return the name of the declaration that this path is in, e.g. of `content.types[2]`."""
-    name = _at(document.data, (*path[:3], "name"))
-    return name if isinstance(name, str) else None
-
-
-def _without(document: Document, aside: set[Path]) -> Document:
-    """Return the document less some parts, every remaining part with its place of old."""
-    kept = Document()
-    numbers = count()
-
-    def copy(value: Any, old: Path, new: Path) -> Any:
-        for places, kept_places in ((document.values, kept.values), (document.keys, kept.keys)):
-            if old in places:
-                kept_places[new] = places[old]
-        if old in document.spelling:
-            kept.spelling[new] = document.spelling[old]
+    def _value(self, value: Any, old: Path, new: Path) -> Any:
+        if old in self._old.values:
+            self._new.values[new] = self._old.values[old]
+        if old in self._old.keys:
+            self._new.keys[new] = self._old.keys[old]
+        if old in self._old.spelling:
+            self._new.spelling[new] = self._old.spelling[old]
+        if old in self._old.broken:
+            self._new.broken.add(new)
         if isinstance(value, dict):
-            return mapping(value, old, new)
+            return self._mapping(value, old, new)
         if isinstance(value, list):
-            remaining = [(index, item) for index, item in enumerate(value) if (*old, index) not in aside]
-            return [copy(item, (*old, index), (*new, at)) for at, (index, item) in enumerate(remaining)]
+            aside = self._aside.get(old, ())
+            kept = [(index, item) for index, item in enumerate(value) if index not in aside]
+            return [self._value(item, (*old, index), (*new, at)) for at, (index, item) in enumerate(kept)]
         return value
 
-    def mapping(value: dict[str, Any], old: Path, new: Path) -> dict[str, Any]:
-        copied = {key: copy(item, (*old, key), (*new, key)) for key, item in value.items() if (*old, key) not in aside}
-        for path in aside:
-            if path[:-1] == old and path[-1] in _REPLACED:
-                copied[str(path[-1])] = _stand_in(path, next(numbers))
+    def _mapping(self, value: dict[str, Any], old: Path, new: Path) -> dict[str, Any]:
+        aside = self._aside.get(old, set())
+        copied = {}
+        for key, item in value.items():
+            name = self._renamed.get((*old, key), key)
+            if key not in aside:
+                copied[name] = self._value(item, (*old, key), (*new, name))
+        for key in sorted(str(key) for key in aside & _REPLACED):
+            copied[key] = self._stand_in((*old, key))
         return copied
-
-    kept.data = copy(document.data, (), ())
-    return kept

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Final
 
 from byron.exceptions import SchemaError
 
@@ -37,6 +39,13 @@ CODES = {
 }
 
 
+#: Nobody reads more, and a hostile file could have a problem every few bytes.
+MOST_PROBLEMS: Final = 1000
+#: Words longer than this, and names after so many, are not searched for a likely meaning.
+_LONGEST_GUESS: Final = 60
+_MOST_GUESSES: Final = 300
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Problem:
     """One problem; line and column count from 1."""
@@ -52,19 +61,38 @@ class Problem:
 
 
 class InvalidSchemaError(SchemaError):
-    """A schema.yaml with problems; `problems` lists all of them, in the file's order."""
+    """A schema.yaml with problems; `problems` lists them in the file's order, MOST_PROBLEMS at most."""
 
     def __init__(self, problems: Iterable[Problem], filename: str = "schema.yaml") -> None:
-        self.problems = sorted(set(problems))
+        found = sorted(set(problems))
+        self.problems = found[:MOST_PROBLEMS]
         self.filename = filename
-        super().__init__("\n".join(problem.located(filename) for problem in self.problems))
+        lines = [problem.located(filename) for problem in self.problems]
+        if len(found) >= MOST_PROBLEMS:
+            lines.append(f"{filename}: there may be more; these are the first {MOST_PROBLEMS}")
+        super().__init__("\n".join(lines))
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that is most like this one, or None when none is like it."""
+    if len(word) > _LONGEST_GUESS:
+        return None
+    likely = (name for name in islice(known, _MOST_GUESSES) if abs(len(name) - len(word)) <= len(word))
+    folded = {name.casefold(): name for name in likely}
+    near = difflib.get_close_matches(word.casefold(), folded, n=1)
+    return folded[near[0]] if near else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean "…"?` for the nearest known word, or an empty string."""
-    folded = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(word.casefold(), folded, n=1)
-    return f'; did you mean "{folded[near[0]]}"?' if near else ""
+    near = nearest(word, known)
+    return f'; did you mean "{near}"?' if near else ""
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as messages list them: all of a few, or the first ones and how many more."""
+    shown = ", ".join(words[:8])
+    return shown if len(words) <= 8 else f"{shown} and {len(words) - 8} more"
 
 
 def quoted(value: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connections, transaction
 
@@ -19,6 +20,7 @@ from byron.exceptions import BrokerError, LogMismatchError
 from byron.schema.installed import ComponentConfig
 from byron.sink.apply import Applier
 from byron.sink.position import starting_position
+from byron.sink.standby import alone_at_cache
 
 log = logging.getLogger("byron.sink")
 
@@ -50,6 +52,10 @@ class Sink:
     def stop(self) -> None:
         """Ask a running Sink to finish the batch at hand and return. Safe from any thread."""
         self._stop.set()
+
+    def alone(self) -> AbstractContextManager[bool]:
+        """Wait until no other Sink writes this Cache, or `stop` is called: then it gives False."""
+        return alone_at_cache(self.config, self._stop)
 
     def run(self) -> None:
         """Apply events until `stop` is called; wait while the broker or the database is away.
@@ -89,7 +95,11 @@ class Sink:
         with self._open() as consumer:
             log.info("consuming component=%s events=%s", self.config.label, ",".join(self.config.component.handlers))
             while not self._stop.is_set():
-                self._apply_next(consumer, _POLL)
+                try:
+                    self._apply_next(consumer, _POLL)
+                except LogMismatchError as error:
+                    # The durable consumer is gone, or the log. Opening anew tells which, by the checkpoint.
+                    raise BrokerError(str(error)) from error
 
     def _open(self) -> Consumer:
         close_old_connections()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from byron.codegen.project import create_project
+from byron.schema.types import SCALARS
 from tests.processes import run
 
 
@@ -29,10 +30,7 @@ def change(project: Path, old: str, new: str) -> None:
 
 def test_a_new_required_attribute_gets_a_migration_that_asks_nothing(project, manage):
     manage("migrate", "-v0")
-    everything = "".join(
-        f'\n        - {{name: new{kind}, type: "{kind}!"}}'
-        for kind in "ID String Int Float Boolean DateTime Date Time Decimal UUID JSON".split()
-    )
+    everything = "".join(f'\n        - {{name: new{kind}, type: "{kind}!"}}' for kind in SCALARS)
     ingress = '- {name: ingress, type: "Int!"}\n\n'
     change(project, ingress, ingress.rstrip() + everything + '\n        - {name: newList, type: "[Int!]!"}\n\n')
 

@@ -18,16 +18,37 @@ from tests.processes import byron_admin, run
 LISTINGS = Path(__file__).parent.parent / "schema" / "listings"
 LIBRARY = Path(__file__).parent.parent / "components" / "library" / "schema.yaml"
 
-EXAMPLE_TREE = sorted(
-    """
-.env .env.example .gitignore README.md config/__init__.py config/asgi.py config/settings.py config/urls.py config/wsgi.py
-manage.py pyproject.toml requirements.txt pupils/.byron.json pupils/__init__.py pupils/api/__init__.py
-pupils/api/commands/__init__.py pupils/api/commands/create_student.py pupils/apps.py pupils/hooks/__init__.py
-pupils/migrations/0001_initial.py pupils/migrations/__init__.py pupils/models.py pupils/schema.graphql
-pupils/schema.yaml pupils/sink/__init__.py pupils/sink/handlers/__init__.py pupils/sink/handlers/new_student.py
-pupils/tests/__init__.py pupils/tests/test_pupils.py
-""".split()
-)
+EXAMPLE_TREE = [
+    ".env",
+    ".env.example",
+    ".gitignore",
+    "README.md",
+    "config/__init__.py",
+    "config/asgi.py",
+    "config/settings.py",
+    "config/urls.py",
+    "config/wsgi.py",
+    "manage.py",
+    "pupils/.byron.json",
+    "pupils/__init__.py",
+    "pupils/api/__init__.py",
+    "pupils/api/commands/__init__.py",
+    "pupils/api/commands/create_student.py",
+    "pupils/apps.py",
+    "pupils/hooks/__init__.py",
+    "pupils/migrations/0001_initial.py",
+    "pupils/migrations/__init__.py",
+    "pupils/models.py",
+    "pupils/schema.graphql",
+    "pupils/schema.yaml",
+    "pupils/sink/__init__.py",
+    "pupils/sink/handlers/__init__.py",
+    "pupils/sink/handlers/new_student.py",
+    "pupils/tests/__init__.py",
+    "pupils/tests/test_pupils.py",
+    "pyproject.toml",
+    "requirements.txt",
+]
 
 
 def files(directory: Path) -> list[str]:

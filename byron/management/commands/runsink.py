@@ -51,7 +51,9 @@ def run_until_signalled(sinks: list[Sink]) -> list[LogMismatchError]:
 
     def run(sink: Sink) -> None:
         try:
-            sink.run()
+            with sink.alone() as chosen:
+                if chosen:
+                    sink.run()
         except LogMismatchError as error:
             mismatches.append(error)
             stop(signal.SIGTERM, None)
