@@ -23,7 +23,7 @@ DEEPEST_NESTING: Final = 20
 Path = tuple[str | int, ...]
 
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_resolve = yaml.resolver.Resolver().resolve
+_resolve: Any = yaml.resolver.Resolver().resolve
 #: Longer words are text without a look at them: nothing here is a number of so many digits.
 _LONGEST_NUMBER: Final = 100
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")

@@ -102,7 +102,9 @@ def _wrong_type(expected: str, path: Path, value: Any, document: Document) -> st
         return f"{reads} a number" + ("; put it between quotes" if key == "description" else "")
     if isinstance(value, list) and key in ("type", "returnType"):
         return f'{where} takes text, not a list; put a list type between quotes: "[Student!]!"'
-    found = {dict: "a mapping", list: "a list"}.get(type(value), quoted(written or value))
+    found = (
+        "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else quoted(written or value)
+    )
     return f"{where} takes {expected}, not {found}"
 
 

@@ -1,0 +1,150 @@
+"""Commands that schema.yaml alone describes: `read:` and `emit:`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from byron.schema.declarations import Declarations, Found
+from byron.schema.loader import Path
+from byron.schema.model import Command, Emit, InputAttribute, ObjectType, Parameter, Read
+from byron.schema.name_checks import repeats
+from byron.schema.problems import did_you_mean, listed, quoted
+
+
+def check_commands(declarations: Declarations) -> Found:
+    """Find declared commands that lack something, or contradict what they declare."""
+    for index, command in enumerate(declarations.component.content.commands):
+        if declarations.in_doubt("commands", command.name):
+            continue
+        path: Path = ("content", "commands", index)
+        if command.emit is not None and command.type == "query":
+            yield (*path, "emit"), "B022", "a query emits nothing; use type: mutation, or read:"
+        elif command.emit is not None:
+            yield from _Emitting(declarations, command, path).check(command.emit)
+        if command.read is not None and command.type == "mutation":
+            yield (*path, "read"), "B022", "a mutation does not read; use type: query, or emit:"
+        elif command.read is not None:
+            yield from _Reading(declarations, command, path).check(command.read)
+
+
+class _Reading:
+    """A query with `read:`."""
+
+    def __init__(self, declarations: Declarations, command: Command, path: Path) -> None:
+        self._declarations, self._command, self._path = declarations, command, path
+
+    def check(self, read: Read) -> Found:
+        kind = "list" if read.list else "get"
+        yield from self._options(read, kind)
+        types = self._declarations.component.types
+        if self._declarations.type_in_doubt(read.target):
+            return
+        if read.target not in types:
+            yield from self._declarations.unknown((*self._path, "read", kind), read.target, types)
+            return
+        yield from self._returned(read, kind)
+        if kind == "list":
+            yield from self._chosen(read, types[read.target])
+
+    def _options(self, read: Read, kind: str) -> Found:
+        if self._command.parameters:
+            message = "a declared read takes its parameters from filter: (list) or takes the id (get); remove these"
+            yield (*self._path, "parameters"), "B022", message
+        for key in ("filter", "order", "limit"):
+            if kind == "get" and key in read.model_fields_set:
+                yield (*self._path, "read", key), "B022", f"{key}: goes with list:, not with get:; remove it"
+        for key, names in (("filter", read.filter), ("order", [name.removeprefix("-") for name in read.order])):
+            named: list[tuple[Path, str]] = [((*self._path, "read", key, at), name) for at, name in enumerate(names)]
+            yield from repeats(named, f"one of the attributes of this {key}:")
+
+    def _returned(self, read: Read, kind: str) -> Found:
+        returned = self._command.return_type
+        path = (*self._path, "returnType")
+        if not self._declarations.is_sound(returned):
+            return
+        if returned.name != read.target or returned.is_list != (kind == "list"):
+            fitting = f"[{read.target}!]!" if kind == "list" else read.target
+            message = f"{quoted(str(returned))} is not what {kind}: {read.target} returns; write {quoted(fitting)}"
+            yield path, "B022", message
+        elif kind == "get" and returned.required:
+            message = f"get: finds nothing for an unknown id; write {quoted(read.target)} without the !"
+            yield path, "B022", message
+
+    def _chosen(self, read: Read, entity: ObjectType) -> Found:
+        attributes = entity.attribute
+        chosen: list[tuple[str, int, str]] = [("filter", at, name) for at, name in enumerate(read.filter)]
+        chosen += [("order", at, name.removeprefix("-")) for at, name in enumerate(read.order)]
+        for key, at, name in chosen:
+            path = (*self._path, "read", key, at)
+            if name != "id" and name not in attributes:
+                hint = did_you_mean(name, ["id", *attributes])
+                yield path, "B019", f"{entity.name} has no attribute {quoted(name)}{hint}"
+            elif name != "id" and not self._declarations.is_comparable(attributes[name].type):
+                message = f"{quoted(name)} is {quoted(str(attributes[name].type))}, which cannot be compared"
+                yield path, "B020", f"{message}; remove it here"
+
+
+class _Emitting:
+    """A mutation with `emit:`."""
+
+    def __init__(self, declarations: Declarations, command: Command, path: Path) -> None:
+        self._declarations, self._command, self._path = declarations, command, path
+
+    def check(self, emit: Emit) -> Found:
+        returned = self._command.return_type
+        component = self._declarations.component
+        if not self._declarations.is_sound(returned) or returned.name in component.inputs:
+            return
+        if returned.name not in component.types or returned.is_list:
+            message = f"emit: makes one entity, so returnType must be one of the types; it is {quoted(str(returned))}"
+            yield (*self._path, "returnType"), "B023", message
+            return
+        yield from self._event(emit, returned.name)
+        yield from self._parameters(component.types[returned.name])
+
+    def _event(self, emit: Emit, entity: str) -> Found:
+        event = self._declarations.component.events.get(emit.event)
+        if event is None or event.payload == entity or event.payload not in self._declarations.shapes:
+            return
+        message = f"{event.name} carries {event.payload}, and this command makes {entity}; make them one"
+        yield (*self._path, "emit", "event"), "B022", message
+
+    def _parameters(self, entity: ObjectType) -> Found:
+        given: dict[str, str] = {}
+        complete = True
+        for at, parameter in enumerate(self._command.parameters):
+            path = (*self._path, "parameters", at)
+            if not self._declarations.is_sound(parameter.type):
+                complete = complete and parameter.name in entity.attribute
+            for member in self._members(parameter):
+                if given.setdefault(member.name, parameter.name) != parameter.name:
+                    both = f"{quoted(given[member.name])} and {quoted(parameter.name)}"
+                    yield path, "B022", f"{both} both give {quoted(member.name)}; remove one"
+                yield from self._fit(path, member, entity)
+        missing = [a.name for a in entity.attributes if a.type.required and a.name not in given]
+        if missing and complete:
+            message = f"no parameter gives {listed(missing)}, which {entity.name} requires; add it or write Python"
+            yield (*self._path, "emit"), "B023", message
+
+    def _members(self, parameter: Parameter) -> Iterator[Parameter | InputAttribute]:
+        """Give what a parameter of a declared mutation gives: itself, or its input's attributes."""
+        inputs = self._declarations.component.inputs
+        if parameter.type.name not in inputs or parameter.type.is_list:
+            yield parameter
+        elif self._declarations.is_sound(parameter.type):
+            members: Sequence[InputAttribute] = inputs[parameter.type.name].attributes
+            yield from members
+
+    def _fit(self, path: Path, given: Parameter | InputAttribute, entity: ObjectType) -> Found:
+        attribute = entity.attribute.get(given.name)
+        if attribute is None:
+            if given.name == "id":
+                yield path, "B023", "emit: makes the id itself; remove this parameter"
+            else:
+                hint = did_you_mean(given.name, entity.attribute) or "; remove it, or write Python"
+                yield path, "B023", f"{entity.name} has no attribute {quoted(given.name)} to take this parameter{hint}"
+            return
+        fitting = self._declarations.misfit(given.type, attribute.type)
+        if fitting:
+            taken = f"{quoted(given.name)} is {quoted(str(given.type))}, and {entity.name} takes {quoted(str(fitting))}"
+            yield path, "B023", f"{taken}; make them one"
