@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from byron.schema.declarations import Declarations, Found
 from byron.schema.loader import Path
 from byron.schema.model import Command, Emit, InputAttribute, ObjectType, Parameter, Read
-from byron.schema.name_checks import repeats
 from byron.schema.problems import did_you_mean, listed, quoted
 
 
@@ -54,8 +53,9 @@ class _Reading:
             if kind == "get" and key in read.model_fields_set:
                 yield (*self._path, "read", key), "B022", f"{key}: goes with list:, not with get:; remove it"
         for key, names in (("filter", read.filter), ("order", [name.removeprefix("-") for name in read.order])):
-            named: list[tuple[Path, str]] = [((*self._path, "read", key, at), name) for at, name in enumerate(names)]
-            yield from repeats(named, f"one of the attributes of this {key}:")
+            for at, name in enumerate(names):
+                if name in names[:at]:
+                    yield (*self._path, "read", key, at), "B016", f"{quoted(name)} stands twice in {key}:; remove one"
 
     def _returned(self, read: Read, kind: str) -> Found:
         returned = self._command.return_type

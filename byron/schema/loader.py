@@ -49,7 +49,7 @@ class Document:
     `values` and `keys` map a path such as `("content", "types", 0, "name")` to the place of the
     value and of the key before it; `spelling` maps the path of each scalar to how it is written.
     `problems` are those of the text that leave the rest readable; `broken` has the paths of the
-    values that they make meaningless.
+    values that they make meaningless, `incomplete` those of the mappings of which a key is gone.
     """
 
     data: Any = None
@@ -58,6 +58,7 @@ class Document:
     spelling: dict[Path, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     broken: set[Path] = field(default_factory=set)
+    incomplete: set[Path] = field(default_factory=set)
 
     def position(self, path: Path) -> Position:
         """Return the place of a value, or of the nearest thing that contains it."""
@@ -159,13 +160,19 @@ def _syntax_problem(error: yaml.MarkedYAMLError, lines: _Lines) -> Problem:
             line=place.line, column=1, code="B001", message="a tab indents this line; YAML takes spaces only"
         )
     reason = error.problem or "it cannot be read"
+    context = error.context or ""
+    opened = f"opened in line {lines.position(error.context_mark.index).line}" if error.context_mark else ""
     at_mark = line[place.column - 1 : place.column]
-    if at_mark == "!" and line[: place.column - 1].endswith("]"):
+    if "]!" in line[max(0, place.column - 4) : place.column]:
         reason = 'a list type stands between quotes: "[Student!]!"'
     elif "cannot start any token" in reason:
         reason = f"a value cannot begin with {quoted(at_mark)}; put it between quotes"
     elif "mapping values are not allowed" in reason:
         reason = "a second colon in one line, or a wrong indentation; put text that holds a colon between quotes"
+    elif "flow" in context:
+        reason = f"{reason}, for the bracket {opened}"
+    elif "quoted" in context and "end of stream" in reason:
+        reason = f"the quotation mark {opened} is not closed"
     return Problem(line=place.line, column=place.column, code="B001", message=f"this is not YAML: {reason}")
 
 
@@ -232,7 +239,7 @@ class _Builder:
         self._report(event, "B005", f"the alias {quoted('*' + event.anchor)} is not allowed; write the value out")
         mapping = self._at_key()
         if mapping:
-            mapping.key, mapping.ignored = "", True
+            self._ignore(mapping, "")
         else:
             self._add(event, None, broken=True)
 
@@ -275,9 +282,17 @@ class _Builder:
             problem = "B008", f"the key {quoted(text)} stands twice in this mapping; remove one"
         if problem:
             self._report(event, *problem)
-        parent.key, parent.ignored = text, problem is not None
-        if parent.path is not None and not parent.ignored:
-            self.document.keys[(*parent.path, text)] = self._place(event)
+            self._ignore(parent, text)
+        else:
+            parent.key, parent.ignored = text, False
+            if parent.path is not None:
+                self.document.keys[(*parent.path, text)] = self._place(event)
+
+    def _ignore(self, parent: _Open, key: str) -> None:
+        """Let the value that follows be read and dropped."""
+        parent.key, parent.ignored = key, True
+        if parent.path is not None and key not in parent.items:
+            self.document.incomplete.add(parent.path)
 
     def _add(self, event: Any, value: Any, *, broken: bool) -> Path | None:
         """Put a value into what is open, and return its path; None when it is not kept."""

@@ -217,9 +217,9 @@ class Read(Declaration):
     """Return entities of this type."""
     get: Annotated[TypeName | None, _Given()] = None
     """Return the entity of this type with the id given, or null."""
-    filter: tuple[FieldName, ...] = ()
+    filter: tuple[FieldName, ...] = Field(default=(), max_length=_MOST_ATTRIBUTES)
     """Attributes that become optional arguments of the query."""
-    order: tuple[OrderName, ...] = ()
+    order: tuple[OrderName, ...] = Field(default=(), max_length=_MOST_ATTRIBUTES)
     """Attributes to order by; `-name` for descending."""
     limit: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 100
     """Entities returned, at most."""

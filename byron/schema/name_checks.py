@@ -30,7 +30,7 @@ def check_names(declarations: Declarations) -> Found:
         (("content", "events", at, "name"), event.name)
         for at, event in enumerate(declarations.component.content.events)
     ]
-    yield from repeats(events, "one of the events")
+    yield from _repeats(events, "one of the events")
 
 
 def _type_names(declarations: Declarations) -> Found:
@@ -45,7 +45,7 @@ def _type_names(declarations: Declarations) -> Found:
             yield path, "B015", f"{quoted(name)} is a scalar of the type table; choose another name"
         elif name in names.RESERVED_TYPES:
             yield path, "B015", f"{quoted(name)} is reserved by GraphQL or Python; choose another name"
-    yield from repeats(named, "a type, input or enum")
+    yield from _repeats(named, "a type, input or enum")
 
 
 def _enum_values(declarations: Declarations) -> Found:
@@ -68,7 +68,7 @@ def _model_attributes(declarations: Declarations) -> Found:
             path = (*base, at, "name")
             yield from _model_attribute(path, attribute, dates)
         named = [((*base, at, "name"), attribute.name) for at, attribute in enumerate(kind.attributes)]
-        yield from repeats(named, "an attribute of this type")
+        yield from _repeats(named, "an attribute of this type")
         yield from _columns(declarations, base, kind.attributes)
 
 
@@ -112,7 +112,7 @@ def _input_attributes(declarations: Declarations) -> Found:
         for at, member in enumerate(members):
             yield from _python_word((*base, at, "name"), member.name)
         named = [((*base, at, "name"), member.name) for at, member in enumerate(members)]
-        yield from repeats(named, "an attribute of this input")
+        yield from _repeats(named, "an attribute of this input")
 
 
 def _functions(declarations: Declarations) -> Found:
@@ -125,7 +125,7 @@ def _functions(declarations: Declarations) -> Found:
         named = [(("content", section, index, "name"), function.name) for index, function in enumerate(functions)]
         for path, name in named:
             yield from _file(path, name)
-        yield from repeats(named, f"one of the {section}")
+        yield from _repeats(named, f"one of the {section}")
 
 
 def _file(path: Path, name: str) -> Found:
@@ -150,7 +150,7 @@ def _parameters(declarations: Declarations) -> Found:
                 message = f"{quoted(parameter.name)} is an argument of Byron's own; choose another name"
                 yield path, "B015", message
         named = [((*base, at, "name"), parameter.name) for at, parameter in enumerate(command.parameters)]
-        yield from repeats(named, "a parameter of this command")
+        yield from _repeats(named, "a parameter of this command")
 
 
 def _hooks(declarations: Declarations) -> Found:
@@ -184,7 +184,7 @@ def _python_word(path: Path, name: str) -> Found:
         yield path, "B015", f"{quoted(name)} is a Python keyword; choose another name"
 
 
-def repeats(named: Sequence[tuple[Path, str]], what: str) -> Found:
+def _repeats(named: Sequence[tuple[Path, str]], what: str) -> Found:
     """Find names that are the same, become the same in Python, or differ in case alone."""
     as_written: set[str] = set()
     in_python: dict[str, str] = {}

@@ -23,11 +23,10 @@ _MOST_PASSES: Final = 10
 #: Keys without which what contains them cannot be understood.
 _NEEDED = frozenset(
     {"name", "namespace", "type", "returnType", "attributes", "values", "event", "payload", "parameters"}
+    | {"list", "get", "create", "update", "upsert", "delete"}
 )
 #: Those of them that get a value which offends nothing, see `_Repair.stand_in`.
 _REPLACED = frozenset({"name", "namespace", "content", "type", "returnType", "attributes", "values"})
-#: pydantic's errors about a list that has lost the entries which were set aside.
-_EMPTIED = "too_short"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ def parse(document: Document) -> Parsed:
     """Return the Component that a document declares, with every problem of its structure."""
     problems = list(document.problems)
     repair = _Repair(prefix=_unused_prefix(document))
-    for attempt in range(_MOST_PASSES):
+    for _ in range(_MOST_PASSES):
         try:
             component = Component.model_validate(document.data)
         except ValidationError as error:
@@ -61,8 +60,7 @@ def parse(document: Document) -> Parsed:
         renamed = _misspelt(details, document)
         follow_ups = {(*path[:-1], key) for path, key in renamed.items()}
         details = [detail for detail in details if detail["loc"] not in follow_ups]
-        told = (detail for detail in details if attempt == 0 or detail["type"] != _EMPTIED)
-        problems += _problems(told, document, MOST_PROBLEMS - len(problems))
+        problems += _problems(details, document, MOST_PROBLEMS - len(problems))
         if not isinstance(document.data, dict):
             break
         document = repair.without(document, details, renamed)
@@ -75,12 +73,21 @@ def _problems(details: Iterable[ErrorDetails], document: Document, most: int) ->
         path = known_path(detail["loc"], document)
         if len(found) >= most:
             break
-        if not any(path[:length] in document.broken for length in range(len(path) + 1)):
+        if not _follows(detail, path, document):
             on_key = detail["type"] == "extra_forbidden"
             place = document.key_position(path) if on_key else document.position(path)
             code, message = describe(detail, path, document)
             found.append(Problem(line=place.line, column=place.column, code=code, message=message))
     return found
+
+
+def _follows(detail: ErrorDetails, path: Path, document: Document) -> bool:
+    """Whether an error is only what comes of a problem that is known."""
+    if detail["type"] == "missing" and path in document.incomplete:
+        return True
+    if detail["type"] == "too_short" and detail["input"]:
+        return True  # pydantic counts the entries that are valid
+    return any(path[:length] in document.broken for length in range(len(path) + 1))
 
 
 def _misspelt(details: Iterable[ErrorDetails], document: Document) -> dict[Path, str]:
@@ -192,11 +199,15 @@ class _Copy:
             self._new.spelling[new] = self._old.spelling[old]
         if old in self._old.broken:
             self._new.broken.add(new)
+        if old in self._old.incomplete:
+            self._new.incomplete.add(new)
         if isinstance(value, dict):
             return self._mapping(value, old, new)
         if isinstance(value, list):
             aside = self._aside.get(old, ())
             kept = [(index, item) for index, item in enumerate(value) if index not in aside]
+            if value and not kept:
+                self._new.broken.add(new)
             return [self._value(item, (*old, index), (*new, at)) for at, (index, item) in enumerate(kept)]
         return value
 

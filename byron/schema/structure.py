@@ -23,9 +23,8 @@ _KIND_OF_NAME = {
 }
 _EXPECTED = {
     "string_type": "text",
-    "literal_error": "text",
     "bool_type": "true or false",
-    "int_type": "a whole number",
+    "int_type": "a whole number in plain digits",
     "tuple_type": "a list",
     "model_type": "a mapping of keys to values",
 }
@@ -49,14 +48,21 @@ def describe(detail: ErrorDetails, path: Path, document: Document) -> tuple[str,
         return "B017", f'{quoted(value)} is not a type; write one as "Int", "Int!" or "[Int!]!"'
     if kind == "string_pattern_mismatch":
         return _unfit_text(str(value), str(context["pattern"]), key)
-    if kind == "literal_error" and isinstance(value, str):
-        allowed = [word.strip("'") for word in str(context["expected"]).split(" or ")]
-        hint = did_you_mean(value, allowed) or f"; allowed: {', '.join(allowed)}"
-        return "B018", f"{quoted(value)} is not allowed as {quoted(key)}{hint}"
+    if kind == "literal_error":
+        return _not_allowed(str(context["expected"]), path, value, document)
     return _out_of_range(kind, value, context, key, document, path) or (
         "B013",
         _wrong_type(_EXPECTED.get(kind, "something else"), path, value, document),
     )
+
+
+def _not_allowed(expected: str, path: Path, value: Any, document: Document) -> tuple[str, str]:
+    written = document.spelling.get(path)
+    if not written:
+        return "B013", _wrong_type("text", path, value, document)
+    allowed = [word.strip("'") for word in expected.split(" or ")]
+    hint = did_you_mean(written, allowed) or f"; allowed: {', '.join(allowed)}"
+    return "B018", f"{quoted(written)} is not allowed as {quoted(path[-1])}{hint}"
 
 
 def _unfit_text(text: str, pattern: str, key: str) -> tuple[str, str]:
@@ -92,14 +98,14 @@ def _wrong_type(expected: str, path: Path, value: Any, document: Document) -> st
     where = quoted(key) if isinstance(key, str) else "an entry of this list" if path else "the document"
     written = document.spelling.get(path, "")
     reads = f"{where} takes {expected}, and YAML reads {quoted(written)} as"
-    if value is None and written and expected == "text":
+    if value is None and written.isalpha() and expected == "text":
         return f"{reads} nothing; put it between quotes"
     if value is None:
         return f"{where} is empty; it takes {expected}"
     if isinstance(value, bool) and expected == "text":
         return f"{reads} a boolean; put it between quotes"
     if isinstance(value, int | float) and expected == "text":
-        return f"{reads} a number" + ("; put it between quotes" if key == "description" else "")
+        return f"{reads} a number; " + ("put it between quotes" if key == "description" else "begin it with a letter")
     if isinstance(value, list) and key in ("type", "returnType"):
         return f'{where} takes text, not a list; put a list type between quotes: "[Student!]!"'
     found = (
