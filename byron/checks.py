@@ -11,7 +11,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 from byron.commands.functions import COMMANDS, HANDLERS, HOOKS, load_function
 from byron.conf import byron_settings
-from byron.exceptions import ContractError, SchemaError
+from byron.exceptions import ContractError
 from byron.schema.installed import ComponentConfig, installed_components
 
 TAG = "byron"
@@ -36,7 +36,12 @@ def check_broker(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
 @register(TAG)
 def check_components(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Each component's schema must be valid, its Cache configured, its functions there."""
-    return [message for config in installed_components() for message in _component(config)]
+    components = installed_components()
+    messages = [message for config in components for message in _component(config)]
+    if components and _ROUTER not in settings.DATABASE_ROUTERS:
+        hint = f'Add "{_ROUTER}" to DATABASE_ROUTERS.'
+        messages.append(Error("Nothing keeps components to their own Caches.", hint=hint, id="byron.E003"))
+    return messages
 
 
 def _component(config: ComponentConfig) -> Iterator[CheckMessage]:
@@ -46,24 +51,12 @@ def _component(config: ComponentConfig) -> Iterator[CheckMessage]:
             hint=f'Add "{config.alias}" to DATABASES; byron.project.cache_databases() does it for every component.',
             id="byron.E002",
         )
-    if _ROUTER not in settings.DATABASE_ROUTERS:
-        yield Error(
-            f"Nothing keeps the component {config.label} to its own Cache.",
-            hint=f'Add "{_ROUTER}" to DATABASE_ROUTERS.',
-            id="byron.E003",
-        )
-    try:
-        component = config.component
-    except SchemaError as error:
-        hint = f"Mend it, then run `manage.py generate`:\n{error}"
+    if config.schema_problems:
+        hint = f"Mend it, then run `manage.py generate`:\n{config.schema_problems}"
         yield Error(f"The schema of {config.label} cannot be used.", hint=hint, id="byron.E004")
         return
-    except OSError as error:
-        hint = "Restore the file; without it the component has no types and no commands."
-        yield Error(f"{config.schema_path} cannot be read: {error.strerror}.", hint=hint, id="byron.E004")
-        return
     yield from _functions(config)
-    if not component.content.handlers:
+    if not config.component.content.handlers:
         yield Warning(
             f"The component {config.label} handles no events, so its Cache stays empty.",
             hint="Declare its handlers in schema.yaml.",
@@ -75,8 +68,8 @@ def _functions(config: ComponentConfig) -> Iterator[CheckMessage]:
     content = config.component.content
     wanted = [(COMMANDS, command.name) for command in content.commands if not command.is_declared]
     wanted += [(HANDLERS, handler.name) for handler in content.handlers if handler.apply is None]
-    for owner in (*content.commands, *content.handlers):
-        wanted += [(HOOKS, hook) for hook in (*owner.hooks.before, *owner.hooks.after)]
+    hooks = [owner.hooks for owner in content.commands] + [owner.hooks for owner in content.handlers]
+    wanted += [(HOOKS, name) for each in hooks for name in (*each.before, *each.after)]
     for folder, name in dict.fromkeys(wanted):
         try:
             load_function(config, folder, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import graphene
@@ -57,12 +58,15 @@ class _Builder:
             self._types[group.name] = self._input(group)
         for kind in content.types:
             self._types[kind.name] = self._object(kind)
+        declared = (*self._component.types, *self._component.inputs, *self._component.enums)
         queries = [command for command in content.commands if command.type == "query"]
         mutations = [command for command in content.commands if command.type == "mutation"]
         return graphene.Schema(
             query=self._root("Query", queries),
             mutation=self._root("Mutation", mutations) if mutations else None,
-            types=[self._types[declared.name] for declared in (*content.types, *content.inputs, *content.enums)],
+            types=[
+                self._types[name] for name in (*self._component.types, *self._component.inputs, *self._component.enums)
+            ],
             auto_camelcase=False,
         )
 
@@ -133,7 +137,6 @@ class _Builder:
     def _input(self, group: InputType) -> Any:
         fields = {
             attribute.python_name: graphene.InputField(
-                # Lazily: inputs may refer to one another in any order.
                 self._reference(attribute.type),
                 name=attribute.name,
                 description=attribute.description,
@@ -143,7 +146,8 @@ class _Builder:
         return type(group.name, (graphene.InputObjectType,), fields | _meta(group.description))
 
     def _reference(self, reference: TypeRef) -> Any:
-        item: Any = lambda name=reference.name: self._types[name]  # noqa: E731
+        # By name and late: types refer to one another in any order.
+        item: Any = partial(self._types.__getitem__, reference.name)
         if reference.name in SCALARS:
             item = self._types[reference.name]
         if reference.is_list:

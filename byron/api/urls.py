@@ -13,7 +13,6 @@ from django.urls import URLPattern, path
 from byron.api.execution import GraphQLService
 from byron.api.health import healthz, readyz
 from byron.api.views import GraphQLView, schema_view, unusable_view
-from byron.exceptions import SchemaError
 from byron.schema.installed import installed_components
 
 log = logging.getLogger("byron.api")
@@ -30,13 +29,12 @@ def _urls() -> Iterator[URLPattern]:
     yield path("readyz", readyz, name="readyz")
     for index, config in enumerate(installed_components()):
         prefixes = ["", f"{config.label}/"] if index == 0 else [f"{config.label}/"]
-        try:
-            service = GraphQLService(config)
-        except SchemaError as error:
+        if config.schema_problems:
             # Reported by a system check; a server that was started without checks says it here.
-            log.error("component=%s cannot be served:\n%s", config.label, error)
+            log.error("component=%s cannot be served:\n%s", config.label, config.schema_problems)
             yield from (path(f"{prefix}graphql/", unusable_view) for prefix in prefixes)
             continue
+        service = GraphQLService(config)
         for prefix in prefixes:
             yield from _component_urls(prefix, service)
 

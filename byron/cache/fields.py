@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     # Django's classes take type parameters for the type checker only.
     _Field = models.Field[Any, Any]
     _ForeignKey = models.ForeignKey[Any, Any]
+    _Descriptor = ForwardManyToOneDescriptor[Any]
 else:
-    _Field, _ForeignKey = models.Field, models.ForeignKey
+    _Field, _ForeignKey, _Descriptor = models.Field, models.ForeignKey, ForwardManyToOneDescriptor
 
 
 class DecimalField(_Field):
@@ -127,7 +128,7 @@ class ReferenceListField(ListField):
         return name, path, args, {**kwargs, "to": self.to}
 
 
-class _ReferenceDescriptor(ForwardManyToOneDescriptor):
+class _ReferenceDescriptor(_Descriptor):
     """Let a reference be set to an id as well as to an instance."""
 
     def __set__(self, instance: Any, value: Any) -> None:

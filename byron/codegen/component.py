@@ -102,21 +102,22 @@ def _unset(command: Command, entity: ObjectType) -> list[str]:
 def _hooks(component: Component) -> Mapping[str, dict[str, Any]]:
     """Return each hook by its Python name, with what it is a hook of."""
     found: dict[str, dict[str, Any]] = {}
-    for owner in (*component.content.commands, *component.content.handlers):
-        for moment, names in (("before", owner.hooks.before), ("after", owner.hooks.after)):
-            for name in names:
-                kind = "command" if isinstance(owner, Command) else "handler"
-                uses = found.setdefault(snake_case(name), {"uses": [], "second": _second(kind, moment)})
-                uses["uses"].append(f"{moment} {owner.name}")
-                if uses["second"] != _second(kind, moment):
-                    uses["second"] = "value"
+    for name, second, use in _hook_uses(component):
+        hook = found.setdefault(snake_case(name), {"uses": [], "second": second})
+        hook["uses"].append(use)
+        if hook["second"] != second:
+            hook["second"] = "value"
     return found
 
 
-def _second(kind: str, moment: str) -> str:
-    if kind == "handler":
-        return "event"
-    return "arguments" if moment == "before" else "result"
+def _hook_uses(component: Component) -> Iterator[tuple[str, str, str]]:
+    """Give each use of a hook: its name, the name of its second argument there, and the use in words."""
+    for command in component.content.commands:
+        yield from ((name, "arguments", f"before {command.name}") for name in command.hooks.before)
+        yield from ((name, "result", f"after {command.name}") for name in command.hooks.after)
+    for handler in component.content.handlers:
+        yield from ((name, "event", f"before {handler.name}") for name in handler.hooks.before)
+        yield from ((name, "event", f"after {handler.name}") for name in handler.hooks.after)
 
 
 def _tests(component: Component, label: str) -> Iterator[PlannedFile]:

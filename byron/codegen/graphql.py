@@ -33,7 +33,8 @@ def _definitions(component: Component) -> Iterator[str]:
 
 def _used_scalars(component: Component) -> set[str]:
     content = component.content
-    used = {attribute.type.name for owner in (*content.types, *content.inputs) for attribute in owner.attributes}
+    used = {attribute.type.name for kind in content.types for attribute in kind.attributes}
+    used |= {attribute.type.name for group in content.inputs for attribute in group.attributes}
     for command in content.commands:
         used.add(command.return_type.name)
         used.update(argument.type.name for argument in component.arguments(command))

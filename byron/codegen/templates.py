@@ -39,7 +39,8 @@ def _environment(name: str) -> jinja2.Environment:
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - Python and YAML, not HTML; names are checked by the schema
+        # Python and YAML, not HTML; the schema has checked every name.
+        autoescape=False,
     )
 
 

@@ -11,7 +11,7 @@ from django.db import connections
 from byron.broker.connection import broker_for
 from byron.cache.migrations import migrate_caches
 from byron.cache.roles import Role, set_process_role
-from byron.exceptions import BrokerError, SchemaError
+from byron.exceptions import BrokerError
 from byron.schema.installed import ComponentConfig, installed_components
 
 log = logging.getLogger("byron")
@@ -25,11 +25,9 @@ def require_components() -> list[ComponentConfig]:
     components = installed_components()
     if not components:
         raise CommandError("This project has no component; `manage.py startcomponent NAME` makes one.")
-    try:
-        for config in components:
-            config.component  # noqa: B018 - reading it loads and checks schema.yaml
-    except SchemaError as error:
-        raise CommandError(f"The schema has problems:\n{error}") from error
+    problems = [config.schema_problems for config in components if config.schema_problems]
+    if problems:
+        raise CommandError("The schema has problems:\n" + "\n".join(problems))
     return components
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from pathlib import Path
 
 from django.apps import AppConfig, apps
 
+from byron.exceptions import SchemaError
 from byron.schema import Component, read_component
 from byron.schema.names import snake_case
 
 SCHEMA_FILE = "schema.yaml"
+
+log = logging.getLogger("byron.schema")
 
 
 class ComponentConfig(AppConfig):
@@ -21,8 +25,20 @@ class ComponentConfig(AppConfig):
 
     @cached_property
     def component(self) -> Component:
-        """What the app's schema.yaml declares. Raises InvalidSchemaError."""
+        """What the app's schema.yaml declared when it was first read. Raises InvalidSchemaError and OSError."""
         return read_component(self.schema_path, f"{self.label}/{SCHEMA_FILE}")
+
+    @cached_property
+    def schema_problems(self) -> str:
+        """What was wrong with the app's schema.yaml then, a line a problem; empty when nothing was."""
+        try:
+            name = self.component.name
+        except SchemaError as error:
+            return str(error)
+        except OSError as error:
+            return f"{self.schema_path} cannot be read: {error.strerror}."
+        log.debug("read schema=%s component=%s", self.schema_path, name)
+        return ""
 
     @property
     def schema_path(self) -> Path:

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connections, transaction
 
@@ -48,6 +49,7 @@ class Sink:
         self._payloads = PayloadCodec(config.component)
         self._stop = threading.Event()
         self._pause = _Pause(self._stop)
+        self._log_created = datetime.min.replace(tzinfo=UTC)
 
     def stop(self) -> None:
         """Ask a running Sink to finish the batch at hand and return. Safe from any thread."""
