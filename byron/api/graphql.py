@@ -64,9 +64,7 @@ class _Builder:
         return graphene.Schema(
             query=self._root("Query", queries),
             mutation=self._root("Mutation", mutations) if mutations else None,
-            types=[
-                self._types[name] for name in (*self._component.types, *self._component.inputs, *self._component.enums)
-            ],
+            types=[self._types[name] for name in declared],
             auto_camelcase=False,
         )
 
