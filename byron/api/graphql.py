@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.utils.module_loading import import_string
 from graphql import GraphQLResolveInfo
 
-from byron.api.references import Loaded, ReferenceLoader, attribute_value
+from byron.api.references import Loaded, ReferenceLoader, attribute_value, is_entity
 from byron.commands.runner import CommandRunner
 from byron.events.event import Event
 from byron.schema.installed import ComponentConfig
@@ -121,14 +121,14 @@ class _Builder:
     def _attribute_resolver(self, attribute: Attribute) -> Resolver:
         target = attribute.type.name
         if target not in self._component.types:
-            return lambda source, info: attribute_value(source, attribute, reference=False)
+            return lambda source, info: attribute_value(source, attribute)
 
         def resolve(source: Any, info: GraphQLResolveInfo) -> Any:
             loaded: Loaded = info.context.loaded
-            identities = attribute_value(source, attribute, reference=True)
-            if isinstance(identities, list):
-                return [loaded.get((target, identity)) for identity in identities]
-            return loaded.get((target, identities)) if identities else None
+            value = attribute_value(source, attribute)
+            if isinstance(value, list | tuple):
+                return [item if is_entity(item) else loaded.get((target, item)) for item in value]
+            return value if value is None or is_entity(value) else loaded.get((target, value))
 
         return resolve
 

@@ -22,25 +22,23 @@ from byron.schema.model import Attribute, ObjectType
 Loaded = dict[tuple[str, str], Any]
 
 
-def attribute_value(source: Any, attribute: Attribute, *, reference: bool) -> Any:
-    """Return an attribute of an entity, be it a model's instance or a payload; ids for references."""
+def attribute_value(source: Any, attribute: Attribute) -> Any:
+    """Return an attribute of an entity, be it a model's instance or a payload; for a reference, its id.
+
+    A payload may hold the referenced entity itself instead of an id.
+    """
     name = attribute.python_name
     if isinstance(source, Mapping):
-        value = source[name] if name in source else source.get(attribute.name)
-        return _identities(value) if reference else value
-    if reference and not attribute.type.is_list:
-        return getattr(source, f"{name}_id", None)
-    value = getattr(source, name, None)
-    return _identities(value) if reference else value
+        return source[name] if name in source else source.get(attribute.name)
+    if isinstance(source, models.Model):
+        # A reference's column holds the id; the attribute itself would load the entity, one by one.
+        return getattr(source, getattr(source._meta.get_field(name), "attname", name))
+    return getattr(source, name, None)
 
 
-def _identities(value: Any) -> Any:
-    """Return ids for what a payload gives as a reference: an id, an entity, or a list of either."""
-    if isinstance(value, list | tuple):
-        return [_identities(item) for item in value]
-    if isinstance(value, Mapping):
-        return value.get("id")
-    return value.pk if isinstance(value, models.Model) else value
+def is_entity(value: Any) -> bool:
+    """Whether a reference's value is the entity itself, and no id that is to be looked up."""
+    return isinstance(value, Mapping | models.Model)
 
 
 class ReferenceLoader:
@@ -64,15 +62,17 @@ class ReferenceLoader:
             if attribute is None or attribute.type.name not in self._types:
                 continue
             target = self._types[attribute.type.name]
-            wanted = dict.fromkeys(self._wanted(sources, attribute))
-            self._fetch(target.name, wanted)
-            found = [self._loaded.get((target.name, identity)) for identity in wanted]
+            given = list(self._given(sources, attribute))
+            identities = dict.fromkeys(value for value in given if not is_entity(value))
+            self._fetch(target.name, identities)
+            found = [value for value in given if is_entity(value)]
+            found += [self._loaded[target.name, identity] for identity in identities]
             self.load(found, target, field.selection_set)
 
-    def _wanted(self, sources: Iterable[Any], attribute: Attribute) -> Iterator[str]:
+    def _given(self, sources: Iterable[Any], attribute: Attribute) -> Iterator[Any]:
         for source in sources:
-            value = attribute_value(source, attribute, reference=True)
-            yield from (item for item in (value if isinstance(value, list) else [value]) if item)
+            value = attribute_value(source, attribute)
+            yield from (item for item in (value if isinstance(value, list | tuple) else [value]) if item)
 
     def _fetch(self, name: str, wanted: Iterable[str]) -> None:
         missing = [identity for identity in wanted if (name, identity) not in self._loaded]

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from django.apps import apps
+from django.db import models
 from django.http import HttpRequest
 from uuid_utils.compat import uuid7
 
@@ -25,6 +26,11 @@ def component_models(config: ComponentConfig) -> SimpleNamespace:
 def new_id() -> str:
     """Return a fresh id for an entity: a version 7 UUID as text, so that ids sort by age."""
     return str(uuid7())
+
+
+def _attributes(entity: models.Model) -> dict[str, Any]:
+    """Return what a payload says of an entity: every attribute, references as ids."""
+    return {field.name: getattr(entity, field.attname) for field in entity._meta.concrete_fields}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +57,18 @@ class Context:
         """Return a fresh id for an entity."""
         return new_id()
 
-    def emit(self, name: str, payload: Mapping[str, Any], *, key: str | None = None) -> Event:
+    def emit(self, name: str, payload: Mapping[str, Any] | models.Model, *, key: str | None = None) -> Event:
         """Emit an event once the command has returned.
 
-        The key, which keeps events in order, is the payload's `id` unless schema.yaml or `key` names
-        another. Raises EventError when the payload has no key.
+        The payload is a mapping, or an entity that carries its attributes: `ctx.db.Student(id=ctx.uuid(),
+        name=name)`. The key, which keeps events in order, is the payload's `id` unless schema.yaml or
+        `key` names another. Raises EventError when the payload has no key.
         """
+        content = _attributes(payload) if isinstance(payload, models.Model) else dict(payload)
         event = Event(
             name=name,
-            key=self.payloads.key(name, payload) if key is None else key,
-            payload=dict(payload),
+            key=self.payloads.key(name, content) if key is None else key,
+            payload=content,
             namespace=self.config.component.namespace,
             source=self.config.component.name,
             version=self.payloads.version(name),

@@ -166,3 +166,17 @@ def test_introspection_is_for_debug_only(component):
         assert component.graphql("{ __schema { queryType { name } } }") == {
             "__schema": {"queryType": {"name": "Query"}}
         }
+
+
+def test_a_command_may_return_the_referenced_entity_itself(component, monkeypatch, library):
+    def get_author(ctx, id):
+        return {"id": id, "fullName": "not in the Cache"}
+
+    def list_books(ctx, command, arguments):
+        return [{"id": "b", "title": "t", "genre": "DRAMA", "tags": [], "author": get_author(ctx, "a")}]
+
+    monkeypatch.setattr("byron.commands.runner.run_declared", list_books)
+
+    assert component.graphql("{ listBooks { author { fullName } } }") == {
+        "listBooks": [{"author": {"fullName": "not in the Cache"}}]
+    }

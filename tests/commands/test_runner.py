@@ -95,3 +95,13 @@ def test_a_missing_function_names_its_file_and_the_remedy(library):
         ContractError, match=r"noSuch has no file library/api/commands/no_such\.py; `manage\.py generate`"
     ):
         load_function(library, COMMANDS, "noSuch")
+
+
+def test_an_entity_can_be_emitted_as_it_is(component, library):
+    context = CommandRunner(library)._context(library.component.commands["addBook"], None)
+    book = context.db.Book(id="b1", title="t", genre="DRAMA", author="a1", tags=["x"])
+
+    event = context.emit("new.book", book)
+
+    assert event.key == "b1"
+    assert event.payload == {"id": "b1", "title": "t", "genre": "DRAMA", "price": None, "author": "a1", "tags": ["x"]}

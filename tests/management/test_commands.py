@@ -1,0 +1,142 @@
+"""The commands that need no component running: schema, infrastructure, events, checks."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.checks import run_checks
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+from byron.broker.connection import use_broker
+from byron.broker.memory import MemoryBroker
+from byron.cache.roles import ENVIRONMENT_VARIABLE, Role, process_role, set_process_role
+from byron.management.cli import main
+from byron.schema.json_schema import json_schema
+from tests.conftest import add_books
+from tests.processes import byron_admin
+
+LISTING_2 = Path(__file__).parent.parent / "schema" / "listings" / "listing_2.yaml"
+
+
+def test_schema_prints_the_json_schema(capsys):
+    main(["byron-admin", "schema", "--json-schema"])
+
+    assert json.loads(capsys.readouterr().out) == json_schema()
+
+
+def test_schema_checks_files(tmp_path):
+    out, bad = StringIO(), tmp_path / "bad.yaml"
+    bad.write_text("name: 7\n")
+    call_command("schema", LISTING_2, stdout=out)
+    assert out.getvalue() == f"{LISTING_2}: Student of Calisto is valid.\n"
+
+    err = StringIO()
+    with pytest.raises(SystemExit):
+        call_command("schema", bad, tmp_path / "none.yaml", stderr=err)
+    assert f'{bad}:1:7: B013 "name" takes text' in err.getvalue()
+    assert f"{tmp_path / 'none.yaml'} cannot be read: No such file or directory." in err.getvalue()
+
+
+def test_schema_without_files_says_what_to_give():
+    with pytest.raises(CommandError, match="Give the files to check, or --json-schema"):
+        call_command("schema")
+
+
+@pytest.mark.broker
+def test_infrastructure_goes_up_and_down_and_may_be_repeated(tmp_path):
+    def infrastructure(action, **options):
+        return byron_admin("infrastructure", action, "-N", "Pluto", directory=tmp_path, **options)
+
+    down = infrastructure("status", check=False)
+    assert (down.returncode, down.stdout) == (3, "Pluto: not running.\n")
+    first, second = infrastructure("up").stdout, infrastructure("up").stdout
+    try:
+        assert first == second
+        assert first.startswith("Pluto: running, pid ")
+        assert "address  nats://byron:" in first
+        assert infrastructure("status").stdout == first
+    finally:
+        assert infrastructure("down").stdout == "Pluto: stopped.\n"
+    assert infrastructure("down").stdout == "Pluto: was not running.\n"
+
+
+def test_infrastructure_refuses_a_bad_namespace():
+    with pytest.raises(CommandError, match="'../x' cannot name a namespace"):
+        call_command("infrastructure", "up", namespace="../x")
+
+
+def test_events_prints_the_newest_ones(component):
+    add_books(component, "one", "two", "three")
+    out = StringIO()
+    call_command("events", last=2, namespace="Perses", stdout=out)
+
+    lines = out.getvalue().splitlines()
+    assert [line.split()[0] for line in lines] == ["2", "3"]
+    assert '"title":"three"' in lines[1]
+
+
+def test_events_asks_which_system_when_there_are_several():
+    with pytest.raises(CommandError, match="choose one with -N: Calisto, Perses"):
+        call_command("events")
+
+
+def test_a_project_without_faults_has_no_messages():
+    with override_settings(DEBUG=True):
+        assert [message.id for message in run_checks(tags=["byron"])] == []
+
+
+@override_settings(DEBUG=False, BYRON_BROKER_URL="")
+def test_outside_debug_a_missing_broker_is_an_error():
+    [error] = run_checks(tags=["byron"])
+
+    assert (error.id, error.msg) == ("byron.E001", "BYRON_BROKER_URL is not set.")
+    assert "nats://user:password@broker:4222" in error.hint
+    with override_settings(BYRON_BROKER_URL="nats://broker:4222"):
+        assert run_checks(tags=["byron"]) == []
+
+
+@override_settings(DEBUG=True, DATABASE_ROUTERS=[])
+def test_a_missing_router_is_an_error():
+    assert [message.id for message in run_checks(tags=["byron"])] == ["byron.E003"]
+
+
+def test_a_missing_function_is_an_error(library, monkeypatch):
+    from byron.commands.functions import load_function
+
+    load_function.cache_clear()
+    monkeypatch.delattr("library.hooks.remember.remember")
+    with override_settings(DEBUG=True):
+        [error] = run_checks(tags=["byron"])
+    load_function.cache_clear()
+
+    assert error.id == "byron.E005"
+    assert "library/hooks/remember.py has no function remember" in error.msg
+
+
+def test_a_schema_with_problems_is_an_error_that_lists_them(library, monkeypatch):
+    monkeypatch.setitem(library.__dict__, "schema_problems", "library/schema.yaml:1:1: B002 the file is empty")
+    with override_settings(DEBUG=True):
+        [error] = run_checks(tags=["byron"])
+
+    assert error.id == "byron.E004"
+    assert "B002 the file is empty" in error.hint
+
+
+def test_a_role_is_passed_on_to_child_processes(monkeypatch):
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, "maintenance")
+    set_process_role(Role.SINK)
+
+    assert process_role() is Role.SINK
+
+
+@override_settings(DEBUG=True)
+def test_a_command_s_own_broker_is_left_alone():
+    broker = MemoryBroker("Perses")
+    with use_broker("Perses", broker):
+        call_command("events", namespace="Perses", stdout=StringIO())
+
+    assert broker.is_connected()
