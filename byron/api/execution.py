@@ -32,6 +32,9 @@ from byron.schema.installed import ComponentConfig
 
 log = logging.getLogger("byron.api")
 
+#: Characters of a document that is kept parsed. Clients repeat short ones; long ones would only fill memory.
+_LONGEST_KEPT = 16 * 1024
+
 _CODES: dict[type[Exception], tuple[str, str]] = {
     BrokerUnavailableError: (
         "BROKER_UNAVAILABLE",
@@ -70,7 +73,8 @@ class GraphQLService:
     ) -> Answer:
         """Run one operation of a document. Never raises: errors are part of the answer."""
         settings = byron_settings()
-        document, errors = self._prepare(query, settings.introspection_enabled, settings.api_max_tokens)
+        prepare = self._prepare if len(query) <= _LONGEST_KEPT else self._parse_and_validate
+        document, errors = prepare(query, settings.introspection_enabled, settings.api_max_tokens)
         if document is None:
             return _refused(errors)
         operation = get_operation_ast(document, operation_name)

@@ -92,12 +92,21 @@ def _body(request: HttpRequest) -> dict[str, Any]:
     if int(request.META.get("CONTENT_LENGTH") or 0) > limit:
         raise BadRequestError(f"The request is larger than {limit} bytes.", status=413)
     try:
-        body = json.loads(request.body)
+        body = _from_json(request.body)
     except (ValueError, RecursionError) as error:
         raise BadRequestError("The request's body is not JSON.") from error
     if not isinstance(body, dict):
         raise BadRequestError("The request's body must be a JSON object with a query; batches are not taken.")
     return body
+
+
+def _from_json(text: str | bytes) -> Any:
+    """Return JSON's value. Raises ValueError, for NaN and infinities too, and RecursionError."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
 
 
 def _graphql_request(parameters: dict[str, Any], *, texts: bool) -> GraphQLRequest:
@@ -107,7 +116,7 @@ def _graphql_request(parameters: dict[str, Any], *, texts: bool) -> GraphQLReque
         raise BadRequestError("The request has no query, or one that is not text.")
     if texts and variables:
         try:
-            variables = json.loads(variables)
+            variables = _from_json(variables)
         except (ValueError, RecursionError) as error:
             raise BadRequestError("The variables are not JSON.") from error
     if variables is not None and not isinstance(variables, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
@@ -31,7 +32,7 @@ def component_files(component: Component, label: str) -> list[PlannedFile]:
     files = list(chain(_generated(component, label), _functions(component, label), _tests(component, label)))
     python = {file.path: file.text for file in files if file.path.endswith(".py")}
     formatted = format_python(python)
-    return [PlannedFile(path=file.path, text=formatted.get(file.path, file.text), owner=file.owner) for file in files]
+    return [replace(file, text=formatted.get(file.path, file.text)) for file in files]
 
 
 def _generated(component: Component, label: str) -> Iterator[PlannedFile]:
@@ -123,7 +124,7 @@ def _hook_uses(component: Component) -> Iterator[tuple[str, str, str]]:
 def _tests(component: Component, label: str) -> Iterator[PlannedFile]:
     context = {"component": component, "label": label, "trip": round_trip(component)}
     text = render(COMPONENT, "tests/test_component.py", context)
-    yield _planned(f"tests/test_{label}.py", text, Owner.DEVELOPER)
+    yield PlannedFile(path=f"tests/test_{label}.py", text=text, owner=Owner.DEVELOPER, only_at_first=True)
 
 
 def _planned(path: str, text: str, owner: Owner) -> PlannedFile:

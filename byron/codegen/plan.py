@@ -43,6 +43,8 @@ class PlannedFile:
     text: str
     owner: Owner
     executable: bool = False
+    #: Written with a component's first generation only: who deletes it later does not want it.
+    only_at_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,9 @@ class Plan:
         changes, edited = [], []
         for file in self.files:
             path = self.root / file.path
-            if not path.exists():
+            if file.only_at_first and not path.exists() and (self.root / STATE_FILE).exists():
+                changes.append(Change(action=Action.KEEP, file=file))
+            elif not path.exists():
                 changes.append(Change(action=Action.CREATE, file=file))
             elif file.owner is Owner.DEVELOPER or path.read_text() == file.text:
                 changes.append(Change(action=Action.KEEP, file=file))

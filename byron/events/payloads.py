@@ -31,6 +31,7 @@ class PayloadCodec:
     def __init__(self, component: Component) -> None:
         self._component = component
         self._structs: dict[str, type[msgspec.Struct]] = {}
+        self._building: set[str] = set()
         self._decoders: dict[str, msgspec.json.Decoder[Any]] = {}
 
     def encode(self, event: str, payload: Mapping[str, Any]) -> bytes:
@@ -82,6 +83,7 @@ class PayloadCodec:
     def _struct(self, shape: ObjectType | InputType) -> type[msgspec.Struct]:
         known = self._structs.get(shape.name)
         if known is None:
+            self._building.add(shape.name)
             fields: list[Any] = []
             if isinstance(shape, ObjectType):
                 fields.append(("id", EntityId))
@@ -94,6 +96,7 @@ class PayloadCodec:
                 forbid_unknown_fields=True,
                 rename={attribute.python_name: attribute.name for attribute in shape.attributes},
             )
+            self._building.discard(shape.name)
             self._structs[shape.name] = known
         return known
 
@@ -110,7 +113,8 @@ class PayloadCodec:
         if name in component.enums:
             return Literal[tuple(component.enums[name].values)]
         if name in component.inputs:
-            return self._struct(component.inputs[name])
+            # An input may contain itself, in a list or as an optional: that deep, any object will do.
+            return dict[str, Any] if name in self._building else self._struct(component.inputs[name])
         return SCALARS[name].payload
 
 

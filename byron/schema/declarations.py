@@ -72,7 +72,7 @@ class Declarations:
 
         Not `complete`: nothing may be given instead of what is required.
         """
-        if not (self.is_sound(given) and self.is_sound(wanted)):
+        if given == wanted or not (self.is_sound(given) and self.is_sound(wanted)):
             return None
         name = self._stored_as(wanted)
         fitting = TypeRef(

@@ -57,11 +57,13 @@ def parse(document: Document) -> Parsed:
             details = error.errors(include_url=False, include_context=True)
         else:
             return Parsed(component, document, problems, frozenset(repair.doubtful), frozenset(repair.lost))
+        hopeless = len(details) > MOST_PROBLEMS
+        details = details[:MOST_PROBLEMS]
         renamed = _misspelt(details, document)
         follow_ups = {(*path[:-1], key) for path, key in renamed.items()}
         details = [detail for detail in details if detail["loc"] not in follow_ups]
         problems += _problems(details, document, MOST_PROBLEMS - len(problems))
-        if not isinstance(document.data, dict):
+        if not isinstance(document.data, dict) or hopeless:
             break
         document = repair.without(document, details, renamed)
     return Parsed(None, document, problems)
@@ -93,14 +95,16 @@ def _follows(detail: ErrorDetails, path: Path, document: Document) -> bool:
 def _misspelt(details: Iterable[ErrorDetails], document: Document) -> dict[Path, str]:
     """Return the unknown keys that stand where a known one is missing, each with what it is to mean."""
     renamed: dict[Path, str] = {}
+    meant_already: set[Path] = set()
     for detail in details:
         path: Path = tuple(detail["loc"])
-        if detail["type"] != "extra_forbidden" or not path:
+        if detail["type"] != "extra_forbidden":
             continue
         meant = nearest(str(path[-1]), known_keys(path[:-1]))
-        taken = meant is None or (*path[:-1], meant) in document.values
-        if meant is not None and not taken and (*path[:-1], meant) not in {(*p[:-1], k) for p, k in renamed.items()}:
+        target = (*path[:-1], meant or "")
+        if meant and target not in document.values and target not in meant_already:
             renamed[path] = meant
+            meant_already.add(target)
     return renamed
 
 

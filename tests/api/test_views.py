@@ -47,6 +47,7 @@ def test_get_answers_queries_only(client):
     [
         ("{", 400, "The request's body is not JSON."),
         ("[" * 100_000, 400, "The request's body is not JSON."),
+        ('{"query": "{ howMany }", "variables": {"x": NaN}}', 400, "The request's body is not JSON."),
         ([], 400, "must be a JSON object with a query"),
         ({}, 400, "The request has no query, or one that is not text."),
         ({"query": 5}, 400, "The request has no query, or one that is not text."),

@@ -62,6 +62,16 @@ def test_an_edited_file_that_is_deleted_is_written_again(tmp_path):
     assert (tmp_path / "models.py").read_text() == "v2"
 
 
+def test_a_first_test_that_was_deleted_is_not_written_again(tmp_path):
+    first = PlannedFile(path="tests/test_x.py", text="v1", owner=Owner.DEVELOPER, only_at_first=True)
+    Plan(tmp_path, [generated(), first]).apply()
+    (tmp_path / "tests/test_x.py").unlink()
+
+    assert actions(Plan(tmp_path, [generated(), first]))["tests/test_x.py"] is Action.KEEP
+    Plan(tmp_path, [generated("v2"), first]).apply()
+    assert not (tmp_path / "tests/test_x.py").exists()
+
+
 def test_a_damaged_state_file_is_an_error_that_names_it(tmp_path):
     Plan(tmp_path, [generated()]).apply()
     (tmp_path / ".byron.json").write_text("{")

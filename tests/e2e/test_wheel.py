@@ -33,10 +33,11 @@ def test_the_wheel_works_the_same_as_the_checkout(tmp_path):
     run(sys.executable, "-m", "build", *options, directory=tmp_path)
     shutil.rmtree(tmp_path / "source")
     [wheel] = (tmp_path / "dist").glob("byron_framework-*.whl")
-    venv.create(tmp_path / "venv", with_pip=True)
+    venv.create(tmp_path / "venv")
     scripts = tmp_path / "venv" / "bin"
     requirement = f"byron-framework[embedded,test] @ file://{wheel}"
-    run(scripts / "python", "-m", "pip", "install", "-q", requirement, directory=tmp_path)
+    pip = [sys.executable, "-m", "pip", "--python", scripts / "python"]
+    run(*pip, "install", "-q", "--no-compile", requirement, directory=tmp_path)
 
     run(scripts / "byron-admin", "startcomponent", "students", directory=tmp_path)
     project = tmp_path / "students"

@@ -1,0 +1,120 @@
+"""Payloads of declared shape: names, checks, conversions."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import uuid
+
+import pytest
+
+from byron.events.payloads import PayloadCodec
+from byron.exceptions import EventError
+from byron.schema import parse_component
+
+SCHEMA = """
+name: Test
+namespace: Perses
+content:
+  inputs:
+    - {name: Tree, attributes: [{name: id, type: "ID!"}, {name: childTrees, type: "[Tree!]"}]}
+  enums: [{name: Colour, values: [RED, GREEN]}]
+  types:
+    - name: Thing
+      attributes:
+        - {name: fullName, type: "String!"}
+        - {name: colour, type: "Colour"}
+        - {name: madeAt, type: "DateTime"}
+        - {name: price, type: "Decimal"}
+        - {name: code, type: "UUID"}
+        - {name: size, type: "Int"}
+        - {name: partOf, type: "Thing"}
+    - {name: Loose, attributes: [{name: twoWords, type: "String"}]}
+  events:
+    - {name: new.thing, version: 3, payload: Thing}
+    - {name: named.thing, key: fullName, payload: Thing}
+    - {name: new.tree, payload: Tree}
+  handlers:
+    - {name: newLoose, event: new.loose, apply: {create: Loose}}
+"""
+
+
+@pytest.fixture
+def codec():
+    return PayloadCodec(parse_component(SCHEMA))
+
+
+THING = {
+    "id": "1",
+    "full_name": "Ada",
+    "colour": "RED",
+    "made_at": datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.UTC),
+    "price": decimal.Decimal("1.50"),
+    "code": uuid.UUID(int=7),
+    "size": 3,
+    "part_of": None,
+}
+
+
+def test_a_declared_payload_has_declared_names_on_the_wire_and_python_ones_in_python(codec):
+    body = codec.encode("new.thing", THING)
+
+    assert b'"fullName":"Ada"' in body
+    assert b'"price":"1.50"' in body
+    assert codec.decode("new.thing", body) == THING
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"full_name": None}, r"Expected `str`, got `null` - at `\$\.fullName`"),
+        ({"full_name": 3}, r"Expected `str`, got `int` - at `\$\.fullName`"),
+        ({"colour": "BLUE"}, r"Invalid enum value 'BLUE' - at `\$\.colour`"),
+        ({"made_at": datetime.datetime(2024, 2, 29)}, r"timezone .* at `\$\.madeAt`"),
+        ({"size": 2**31}, r"Expected `int` <= 2147483647 - at `\$\.size`"),
+        ({"part_of": ""}, r"length >= 1 - at `\$\.partOf`"),
+        ({"id": "x" * 256}, r"length <= 255 - at `\$\.id`"),
+        ({"nick": "A"}, r"unknown field `nick`"),
+        ({"price": float("nan")}, r"payload\.price is nan, which JSON cannot hold"),
+    ],
+)
+def test_a_declared_payload_that_does_not_fit_is_refused(codec, change, message):
+    with pytest.raises(EventError, match=message):
+        codec.encode("new.thing", {**THING, **change})
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"{", b"\xff", b'{"id":"1","fullName":"A","size":1e400}'])
+def test_a_body_that_breaks_its_declaration_is_an_error(codec, body):
+    with pytest.raises(ValueError, match="."):
+        codec.decode("new.thing", body)
+
+
+def test_an_inferred_payload_has_its_names_converted_and_nothing_refused(codec):
+    body = codec.encode("new.loose", {"id": "1", "two_words": "a", "more": 1})
+
+    assert body == b'{"id":"1","twoWords":"a","more":1}'
+    assert codec.decode("new.loose", body) == {"id": "1", "two_words": "a", "more": 1}
+
+
+def test_any_other_payload_passes_as_it_is(codec):
+    body = codec.encode("something.else", {"twoWords": 1, "three_words": [2]})
+
+    assert codec.decode("something.else", body) == {"twoWords": 1, "three_words": [2]}
+
+
+def test_an_input_may_contain_itself(codec):
+    tree = {"id": "1", "child_trees": [{"id": "2"}]}
+
+    assert codec.decode("new.tree", codec.encode("new.tree", tree)) == tree
+
+
+def test_the_key_is_the_id_unless_the_declaration_names_another(codec):
+    assert codec.key("new.thing", THING) == "1"
+    assert codec.key("named.thing", THING) == "Ada"
+    assert codec.key("whatever", {"id": 7}) == "7"
+    with pytest.raises(EventError, match=r"The payload of whatever has no 'id' to be its key; add it, or pass key=\."):
+        codec.key("whatever", {"name": "x"})
+
+
+def test_the_version_is_the_declared_one(codec):
+    assert (codec.version("new.thing"), codec.version("whatever")) == (3, 1)
