@@ -37,8 +37,9 @@ class _SourceFilter(DefaultFilter):
 class Development:
     """Run a project's processes until SIGINT or SIGTERM, and stop every one of them then.
 
-    At the start and whenever a schema.yaml changes, the generated files and the Caches' tables are
-    brought up to date first. A schema with problems leaves the processes as they are.
+    At the start and whenever a schema.yaml changes, the generated files are brought up to date first;
+    the API and the Sink migrate the Caches when they start. A schema with problems leaves the
+    processes as they are.
     """
 
     def __init__(self, project: Path, namespaces: Iterable[str], host: str, port: int, *, own_broker: bool) -> None:
@@ -119,7 +120,7 @@ class Development:
 
     def _generate(self) -> bool:
         try:
-            return all(self._child(_SCHEMA, *command).wait() == 0 for command in (["generate"], ["migrate", "-v0"]))
+            return self._child(_SCHEMA, "generate").wait() == 0
         finally:
             self._generated_at = time.time()
 

@@ -58,7 +58,7 @@ def parse(document: Document) -> Parsed:
         else:
             return Parsed(component, document, problems, frozenset(repair.doubtful), frozenset(repair.lost))
         hopeless = len(details) > MOST_PROBLEMS
-        details = details[:MOST_PROBLEMS]
+        details = details[: 2 * MOST_PROBLEMS]  # at least every second one is no follow-up
         renamed = _misspelt(details, document)
         follow_ups = {(*path[:-1], key) for path, key in renamed.items()}
         details = [detail for detail in details if detail["loc"] not in follow_ups]
