@@ -40,6 +40,8 @@ def main() -> None:
         try:
             report("runserver ready, first start", [runserver(project, environment)])
             report("runserver ready", [runserver(project, environment) for _ in range(options.runs)])
+            alone = [runserver(project, environment, "--noreload") for _ in range(options.runs)]
+            report("runserver --noreload ready", alone)
             propagation(project, environment, options.events)
         finally:
             byron("infrastructure", "down", "-N", "Calisto", cwd=project, environment=environment)
@@ -81,12 +83,18 @@ def startcomponent(place: Path, run: int, environment: dict[str, str]) -> float:
 def running(project: Path, environment: dict[str, str], *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     with (project / f"{arguments[0]}.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "manage.py", *arguments], cwd=project, env=environment, stdout=log, stderr=log
+            [sys.executable, "manage.py", *arguments],
+            cwd=project,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
         try:
             yield process
         finally:
-            process.send_signal(signal.SIGTERM)
+            # The group: the reloader's parent process leaves its child to itself.
+            os.killpg(process.pid, signal.SIGTERM)
             process.wait(PATIENCE)
 
 
@@ -96,11 +104,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def runserver(project: Path, environment: dict[str, str]) -> float:
+def runserver(project: Path, environment: dict[str, str], *options: str) -> float:
     """Seconds until the API answers. The first time it starts the broker and migrates, too."""
     port = free_port()
     started = time.perf_counter()
-    with running(project, environment, "runserver", "--noreload", str(port)):
+    with running(project, environment, "runserver", *options, str(port)):
         wait_for_answer(port)
         return time.perf_counter() - started
 

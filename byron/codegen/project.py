@@ -16,10 +16,11 @@ from byron.codegen.component import component_files
 from byron.codegen.plan import Change, Owner, Plan, PlannedFile, write_file
 from byron.codegen.templates import COMPONENT, PROJECT, format_python, render, template_files
 from byron.exceptions import GenerationError
-from byron.schema import Component, parse_component
 from byron.schema.installed import SCHEMA_FILE, ComponentConfig
 from byron.schema.loader import load
+from byron.schema.model import Component
 from byron.schema.names import COMPONENT_PATTERN, is_python_word, pascal_case, snake_case
+from byron.schema.reader import parse_component
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*")
 _LONGEST_LABEL = 40

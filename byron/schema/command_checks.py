@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from byron.schema.declarations import Declarations, Found
 from byron.schema.loader import Path
 from byron.schema.model import Command, Emit, InputAttribute, ObjectType, Parameter, Read
-from byron.schema.problems import did_you_mean, listed, quoted
+from byron.schema.problems import did_you_mean, listed, nearest, quoted
 
 
 def check_commands(declarations: Declarations) -> Found:
@@ -77,7 +77,8 @@ class _Reading:
         for key, at, name in chosen:
             path = (*self._path, "read", key, at)
             if name != "id" and name not in attributes:
-                hint = did_you_mean(name, ["id", *attributes])
+                known = ["id", *attributes]
+                hint = did_you_mean(name, known) or f"; it has {listed(known)}"
                 yield path, "B019", f"{entity.name} has no attribute {quoted(name)}{hint}"
             elif name != "id" and not self._declarations.is_comparable(attributes[name].type):
                 message = f"{quoted(name)} is {quoted(str(attributes[name].type))}, which cannot be compared"
@@ -111,17 +112,22 @@ class _Emitting:
 
     def _parameters(self, entity: ObjectType) -> Found:
         given: dict[str, str] = {}
+        misspelt: set[str | None] = set()
         complete = True
         for at, parameter in enumerate(self._command.parameters):
             path = (*self._path, "parameters", at)
-            if not self._declarations.is_sound(parameter.type):
-                complete = complete and parameter.name in entity.attribute
+            if not self._declarations.is_sound(parameter.type) and parameter.name not in entity.attribute:
+                complete = False  # it may be an input that gives all there is
+                continue
             for member in self._members(parameter):
                 if given.setdefault(member.name, parameter.name) != parameter.name:
                     both = f"{quoted(given[member.name])} and {quoted(parameter.name)}"
                     yield path, "B022", f"{both} both give {quoted(member.name)}; remove one"
+                if member.name not in entity.attribute:
+                    misspelt.add(nearest(member.name, entity.attribute))
                 yield from self._fit(path, member, entity)
-        missing = [a.name for a in entity.attributes if a.type.required and a.name not in given]
+        known = given.keys() | misspelt
+        missing = [a.name for a in entity.attributes if a.type.required and a.name not in known]
         if missing and complete:
             message = f"no parameter gives {listed(missing)}, which {entity.name} requires; add it or write Python"
             yield (*self._path, "emit"), "B023", message
@@ -131,7 +137,7 @@ class _Emitting:
         inputs = self._declarations.component.inputs
         if parameter.type.name not in inputs or parameter.type.is_list:
             yield parameter
-        elif self._declarations.is_sound(parameter.type):
+        else:
             members: Sequence[InputAttribute] = inputs[parameter.type.name].attributes
             yield from members
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from byron.schema.loader import Path
 from byron.schema.model import Component, InputType, ObjectType, TypeRef
-from byron.schema.problems import did_you_mean, quoted
+from byron.schema.problems import did_you_mean, nearest, quoted
 from byron.schema.types import SCALARS
 
 #: The path of the offender, the code, and the message.
@@ -37,7 +37,9 @@ class Declarations:
         """Whether a type, input or enum of this name is there, or may be, of which not all is known."""
         if any(self.in_doubt(section, name) for section in TYPE_SECTIONS):
             return True
-        return name not in self.types_of_all_kinds and not self.lost.isdisjoint(TYPE_SECTIONS)
+        if name in self.types_of_all_kinds or self.lost.isdisjoint(TYPE_SECTIONS):
+            return False
+        return nearest(name, self.types_of_all_kinds) is None
 
     def is_sound(self, reference: TypeRef) -> bool:
         """Whether a type expression names a type of which all is known."""

@@ -103,7 +103,8 @@ def _misfits(
 ) -> list[str]:
     found = []
     identity = _attribute(shape, "id")
-    if identity and not (identity.name in _ID_TYPES and identity.required and not identity.is_list):
+    fits = identity is None or identity.name in _ID_TYPES and identity.required and not identity.is_list
+    if identity and declarations.is_sound(identity) and not fits:
         found.append(f'"id" is {quoted(str(identity))} and must be "ID!"')
     if operation == "delete":
         return found

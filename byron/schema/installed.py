@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from django.apps import AppConfig, apps
 
 from byron.exceptions import SchemaError
-from byron.schema import Component, read_component
 from byron.schema.names import snake_case
+
+if TYPE_CHECKING:
+    from byron.schema.model import Component
 
 SCHEMA_FILE = "schema.yaml"
 
@@ -26,6 +29,9 @@ class ComponentConfig(AppConfig):
     @cached_property
     def component(self) -> Component:
         """What the app's schema.yaml declared when it was first read. Raises InvalidSchemaError and OSError."""
+        # Late: see byron.schema.
+        from byron.schema.reader import read_component
+
         return read_component(self.schema_path, f"{self.label}/{SCHEMA_FILE}")
 
     @cached_property

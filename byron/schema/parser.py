@@ -36,7 +36,7 @@ class Parsed:
     `component` is None when not even a part could. `document` is the one that its paths refer to.
     `doubtful` holds section and name of declarations of which a part was set aside, names without
     regard to case: what depends on their being complete is not to be judged. `lost` holds the
-    sections with declarations whose very name is unknown.
+    sections with declarations whose very name cannot be used.
     """
 
     component: Component | None
@@ -159,7 +159,7 @@ class _Repair:
         name = _at(document.data, (*path[:3], "name")) if len(path) > 2 else None
         if isinstance(name, str):
             self.doubtful.add((section, name.casefold()))
-        elif len(path) < 4 or path[3] == "name":
+        if not isinstance(name, str) and len(path) < 4 or path[3:] == ("name",):
             self.lost.add(section)
 
 

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 
 from byron.codegen.project import component_label, create_project
 from byron.exceptions import GenerationError, SchemaError
-from byron.schema import read_component
+from byron.schema.reader import read_component
 from tests.processes import byron_admin, run
 
 LISTINGS = Path(__file__).parent.parent / "schema" / "listings"

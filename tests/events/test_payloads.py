@@ -10,7 +10,7 @@ import pytest
 
 from byron.events.payloads import PayloadCodec
 from byron.exceptions import EventError
-from byron.schema import parse_component
+from byron.schema.reader import parse_component
 
 SCHEMA = """
 name: Test

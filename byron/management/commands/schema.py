@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from byron.exceptions import SchemaError
-from byron.schema import read_component
 from byron.schema.json_schema import json_schema
+from byron.schema.reader import read_component
 
 
 class Command(BaseCommand):
