@@ -93,7 +93,7 @@ class _Builder:
     def _command_resolver(self, command: Command) -> Resolver:
         kind = self._component.types.get(command.return_type.name)
 
-        def resolve(root: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
+        def resolve(root: Any, info: GraphQLResolveInfo, /, **arguments: Any) -> Any:
             execution: Execution = info.context
             outcome = self._runner.run(command, _plain(arguments), execution.request)
             execution.events.extend(outcome.events)
@@ -141,7 +141,9 @@ class _Builder:
             )
             for attribute in group.attributes
         }
-        return type(group.name, (graphene.InputObjectType,), fields | _meta(group.description))
+        # A plain dict: Graphene's own container has an attribute for each field, in place of a dict's methods.
+        meta = type("Meta", (), {"description": group.description, "container": dict})
+        return type(group.name, (graphene.InputObjectType,), {**fields, "Meta": meta})
 
     def _reference(self, reference: TypeRef) -> Any:
         # By name and late: types refer to one another in any order.

@@ -80,7 +80,7 @@ def _command_context(component: Component, command: Command, label: str) -> dict
     return {
         "label": label,
         "command": command,
-        "variable": "entity" if variable in parameters or is_python_word(variable) else variable,
+        "variable": "entity" if variable in (*parameters, "ctx") or is_python_word(variable) else variable,
         "name": command.python_name,
         "parameters": parameters,
         "entity": entity,

@@ -54,7 +54,9 @@ class PayloadCodec:
         if shape is None:
             return decode_untyped(body)
         if event in self._component.events:
-            return msgspec.structs.asdict(self._decoder(event, shape).decode(body))
+            decoded = msgspec.structs.asdict(self._decoder(event, shape).decode(body))
+            # What the payload leaves out is not there: an update of some attributes leaves the others alone.
+            return {name: value for name, value in decoded.items() if value is not msgspec.UNSET}
         names = {wire: python for python, wire in _wire_names(shape).items()}
         return {names.get(key, key): value for key, value in decode_untyped(body).items()}
 
@@ -119,7 +121,7 @@ class PayloadCodec:
 
 
 def _field(name: str, annotation: Any, reference: TypeRef) -> tuple[Any, ...]:
-    return (name, annotation) if reference.required else (name, annotation, None)
+    return (name, annotation) if reference.required else (name, annotation | msgspec.UnsetType, msgspec.UNSET)
 
 
 @lru_cache(maxsize=256)

@@ -101,6 +101,12 @@ def test_a_mutation_returns_what_it_emitted_before_the_cache_knows_it(component)
     assert component.query("getBook", id=book)["title"] == "unseen"
 
 
+def test_arguments_may_have_names_that_graphql_itself_uses(component):
+    inner = {"title": "t", "genre": "DRAMA", "author": "a", "tags": []}
+
+    assert component.mutate("closeLibrary", nested={"inner": inner, "items": [1, 2]}, info="i", root="r") is True
+
+
 def test_an_async_command_is_run(component):
     assert component.query("howMany") == 0
 

@@ -108,6 +108,12 @@ def test_an_input_may_contain_itself(codec):
     assert codec.decode("new.tree", codec.encode("new.tree", tree)) == tree
 
 
+def test_an_attribute_that_is_left_out_is_not_there(codec):
+    body = codec.encode("new.thing", {"id": "1", "full_name": "Ada", "size": None})
+
+    assert codec.decode("new.thing", body) == {"id": "1", "full_name": "Ada", "size": None}
+
+
 def test_the_key_is_the_id_unless_the_declaration_names_another(codec):
     assert codec.key("new.thing", THING) == "1"
     assert codec.key("named.thing", THING) == "Ada"
