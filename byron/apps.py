@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 from byron.cache.connections import prepare_connections
@@ -19,5 +21,5 @@ class ByronConfig(AppConfig):
 
     def ready(self) -> None:
         prepare_connections()
-        # Importing registers the checks.
-        from byron import checks  # noqa: F401
+        # Importing it registers the checks.
+        import_module("byron.checks")

@@ -9,7 +9,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from byron.commands.functions import COMMANDS, HANDLERS, HOOKS, load_function
+from byron.commands.functions import COMMANDS, HANDLERS, HOOKS, load_function, signature_misfit
 from byron.conf import byron_settings
 from byron.exceptions import ContractError
 from byron.schema.installed import ComponentConfig, installed_components
@@ -38,6 +38,7 @@ def check_components(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
     """Each component's schema must be valid, its Cache configured, its functions there."""
     components = installed_components()
     messages = [message for config in components for message in _component(config)]
+    messages += _repeated(components)
     if components and _ROUTER not in settings.DATABASE_ROUTERS:
         hint = f'Add "{_ROUTER}" to DATABASE_ROUTERS.'
         messages.append(Error("Nothing keeps components to their own Caches.", hint=hint, id="byron.E003"))
@@ -65,14 +66,51 @@ def _component(config: ComponentConfig) -> Iterator[CheckMessage]:
 
 
 def _functions(config: ComponentConfig) -> Iterator[CheckMessage]:
-    content = config.component.content
-    wanted = [(COMMANDS, command.name) for command in content.commands if not command.is_declared]
-    wanted += [(HANDLERS, handler.name) for handler in content.handlers if handler.apply is None]
+    """Check that every function is there and takes what it will be given."""
+    component, content = config.component, config.component.content
+    for command in content.commands:
+        if not command.is_declared:
+            names = [argument.python_name for argument in component.arguments(command)]
+            yield from _function(config, COMMANDS, command.name, 1, names)
+    for handler in content.handlers:
+        if handler.apply is None:
+            yield from _function(config, HANDLERS, handler.name, 2)
     hooks = [owner.hooks for owner in content.commands] + [owner.hooks for owner in content.handlers]
-    wanted += [(HOOKS, name) for each in hooks for name in (*each.before, *each.after)]
-    for folder, name in dict.fromkeys(wanted):
-        try:
-            load_function(config, folder, name)
-        except ContractError as error:
-            hint = "`manage.py generate` writes a first version of what is missing."
-            yield Error(str(error), hint=hint, id="byron.E005")
+    for name in dict.fromkeys(name for each in hooks for name in (*each.before, *each.after)):
+        yield from _function(config, HOOKS, name, 2)
+
+
+def _function(
+    config: ComponentConfig, folder: str, name: str, positional: int, names: Sequence[str] = ()
+) -> Iterator[CheckMessage]:
+    try:
+        function = load_function(config, folder, name)
+    except ContractError as error:
+        hint = "Write it, or run `manage.py generate` for a first version."
+        yield Error(str(error), hint=hint, id="byron.E005")
+        return
+    misfit = signature_misfit(function, positional, names)
+    if misfit:
+        given = ", ".join(["ctx", *(["its event or value"] if positional == 2 else []), *names])
+        yield Error(
+            f"{name} of {config.label} cannot be called as schema.yaml declares it: {misfit}.",
+            hint=f"The function is given: {given}.",
+            id="byron.E006",
+        )
+
+
+def _repeated(components: Sequence[ComponentConfig]) -> Iterator[CheckMessage]:
+    """Find components that the event log cannot tell apart."""
+    seen: dict[tuple[str, str], str] = {}
+    for config in components:
+        if config.schema_problems:
+            continue
+        identity = (config.component.namespace.lower(), config.consumer_name)
+        first = seen.setdefault(identity, config.label)
+        if first != config.label:
+            yield Error(
+                f"{first} and {config.label} are both the component {config.component.name} of "
+                f"{config.component.namespace}.",
+                hint=f"Give {config.label} a name of its own in its schema.yaml.",
+                id="byron.E007",
+            )

@@ -26,15 +26,15 @@ def find_components(directory: Path, *, first: str) -> list[str]:
 def cache_databases(components: Sequence[str], directory: Path) -> dict[str, dict[str, Any]]:
     """Return the DATABASES entry of each component's Cache, by its alias.
 
-    Its address is the environment's `<COMPONENT>_CACHE_URL`, or `CACHE_URL` in a project with one
-    component; without either, it is a SQLite file in `directory`.
+    Its address is the environment's `<COMPONENT>_CACHE_URL`, or for the first component `CACHE_URL`;
+    without either, it is a SQLite file in `directory`.
     """
-    return {name: _cache_database(name, directory, alone=len(components) == 1) for name in components}
+    return {name: _cache_database(name, directory, is_first=name == components[0]) for name in components}
 
 
-def _cache_database(name: str, directory: Path, *, alone: bool) -> dict[str, Any]:
+def _cache_database(name: str, directory: Path, *, is_first: bool) -> dict[str, Any]:
     env = environ.Env()
-    url = env.str(f"{name.upper()}_CACHE_URL", default="") or (env.str("CACHE_URL", default="") if alone else "")
+    url = env.str(f"{name.upper()}_CACHE_URL", default="") or (env.str("CACHE_URL", default="") if is_first else "")
     database: dict[str, Any] = dict(environ.Env.db_url_config(url or f"sqlite:///{directory / name}.sqlite3"))
     # Django's tests would make each Cache's database wait for `default`, which a project need not have.
     database["TEST"] = {"DEPENDENCIES": []}

@@ -18,7 +18,8 @@ from byron.api.references import Loaded, ReferenceLoader, attribute_value, is_en
 from byron.commands.runner import CommandRunner
 from byron.events.event import Event
 from byron.schema.installed import ComponentConfig
-from byron.schema.model import Attribute, Command, InputType, ObjectType, TypeRef
+from byron.schema.model import Attribute, Command, InputType, ObjectType
+from byron.schema.type_ref import TypeRef
 from byron.schema.types import SCALARS
 
 Resolver = Callable[..., Any]

@@ -32,7 +32,23 @@ class Acknowledgement:
     duplicate: bool = False
 
 
-class Consumer(ABC):
+class Closing(ABC):
+    """Something that is closed at the end of a `with` block."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of everything held. Idempotent."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Consumer(Closing):
     """A durable reader of the log, in order, for one lane of one component.
 
     Messages arrive at least once and in the log's order. Acknowledging one acknowledges all before
@@ -64,16 +80,8 @@ class Consumer(ABC):
     def close(self) -> None:
         """Stop receiving; the durable consumer stays at the broker. Idempotent."""
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class Broker(ABC):
+class Broker(Closing):
     """One namespace's event log. Thread-safe; one per process and namespace is enough."""
 
     #: Whether the log outlives the process.
@@ -125,11 +133,3 @@ class Broker(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of connections and threads. Idempotent."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()

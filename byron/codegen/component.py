@@ -104,7 +104,7 @@ def _hooks(component: Component) -> Mapping[str, dict[str, Any]]:
     """Return each hook by its Python name, with what it is a hook of."""
     found: dict[str, dict[str, Any]] = {}
     for name, second, use in _hook_uses(component):
-        hook = found.setdefault(snake_case(name), {"uses": [], "second": second})
+        hook = found.setdefault(snake_case(name), {"declared": name, "uses": [], "second": second})
         hook["uses"].append(use)
         if hook["second"] != second:
             hook["second"] = "value"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from byron.schema.model import Attribute, Command, Component, EnumType, InputType, ObjectType, TypeRef
+from byron.schema.model import Attribute, Command, Component, EnumType, InputType, ObjectType
+from byron.schema.type_ref import TypeRef
 from byron.schema.types import SCALARS
 
 _BUILT_IN = frozenset({"ID", "String", "Int", "Float", "Boolean"})

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from byron.schema.model import Command, Component, Handler, ObjectType, TypeRef
+from byron.schema.model import Command, Component, Handler, ObjectType
+from byron.schema.type_ref import TypeRef
 from byron.schema.types import SCALARS
 
 #: A value of each scalar as a client writes it, for the first test of a component.

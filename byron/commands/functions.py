@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cache, update_wrapper
 from importlib import import_module
 from typing import Any
 
@@ -35,7 +35,19 @@ def load_function(config: ComponentConfig, folder: str, name: str) -> Callable[.
         if error.name is None or not module_name.startswith(error.name):
             raise
         raise ContractError(f"{name} has no file {file}; `manage.py generate` writes a first one.") from error
-    function = getattr(module, python_name, None)
+    function: Callable[..., Any] | None = getattr(module, python_name, None)
     if not callable(function):
         raise ContractError(f"{file} has no function {python_name}; schema.yaml declares {name}.")
-    return async_to_sync(function) if inspect.iscoroutinefunction(function) else function
+    if inspect.iscoroutinefunction(function):
+        synchronous: Callable[..., Any] = update_wrapper(async_to_sync(function), function)
+        return synchronous
+    return function
+
+
+def signature_misfit(function: Callable[..., Any], positional: int, names: Iterable[str] = ()) -> str:
+    """Return why a function cannot be called with so many positional arguments and these by name; empty if it can."""
+    try:
+        inspect.signature(function).bind(*[None] * positional, **dict.fromkeys(names))
+    except TypeError as error:
+        return str(error)
+    return ""

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from types import GenericAlias
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from byron.events.codec import decode_untyped, encode_payload
 from byron.exceptions import EventError
-from byron.schema.model import Component, InputType, ObjectType, TypeRef
+from byron.schema.model import Component, InputType, ObjectType
 from byron.schema.names import snake_case
+from byron.schema.type_ref import TypeRef
 from byron.schema.types import LONGEST_ID, SCALARS
 
 EntityId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID)]
@@ -105,7 +107,7 @@ class PayloadCodec:
     def _annotation(self, reference: TypeRef) -> Any:
         item = self._item(reference.name)
         if reference.is_list:
-            item = list[item if reference.items_required else item | None]  # type: ignore[misc]
+            item = GenericAlias(list, (item if reference.items_required else item | None,))
         return item if reference.required or item is Any else item | None
 
     def _item(self, name: str) -> Any:

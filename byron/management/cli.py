@@ -13,12 +13,17 @@ from django.core.management import ManagementUtility
 
 _SPELLINGS = {"component init": ["startcomponent"]}
 
+_OF_A_PROJECT = frozenset({"dev", "generate", "migrate", "runserver", "runsink"})
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; `arguments` are those of the process unless given."""
     given = list(sys.argv if arguments is None else arguments)
     given[1:3] = _SPELLINGS.get(" ".join(given[1:3]), given[1:3])
-    if "DJANGO_SETTINGS_MODULE" not in os.environ and not settings.configured:
+    outside = "DJANGO_SETTINGS_MODULE" not in os.environ and not settings.configured
+    if outside and given[1:2] and given[1] in _OF_A_PROJECT:
+        sys.exit(f"`{given[1]}` belongs to a project: run `python manage.py {given[1]}` in its folder.")
+    if outside:
         settings.configure(INSTALLED_APPS=["byron"])
     utility = ManagementUtility(given)
     utility.prog_name = os.path.basename(given[0])

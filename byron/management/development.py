@@ -80,7 +80,8 @@ class Development:
             if running is None:
                 running = server.ensure_running(namespace)
                 self._started_brokers.append(namespace)
-                self._output.write(_BROKER, f"started for {namespace}, pid {running.pid}, log in {running.directory}")
+                log = running.directory / "nats.log"
+                self._output.write(_BROKER, f"started for {namespace}, pid {running.pid}, log in {log}")
             else:
                 self._output.write(_BROKER, f"{namespace} has one already, pid {running.pid}: using it")
 

@@ -6,7 +6,7 @@ import logging
 
 from django.conf import settings
 from django.core.management import CommandError
-from django.db import connections
+from django.db import OperationalError, connections
 
 from byron.broker.connection import broker_for
 from byron.cache.migrations import migrate_caches
@@ -35,18 +35,25 @@ def prepare(role: Role) -> list[ComponentConfig]:
     """Make ready for a role and take it on; return the project's components.
 
     Under DEBUG the Caches are migrated and the embedded broker is started, so that a new project
-    runs at once. A broker that is away is only logged: work that does not need it goes on.
+    runs at once. A broker or a Cache that is away is only logged: work that does not need it goes on.
     """
     components = require_components()
     if settings.DEBUG:
-        for alias in migrate_caches():
-            log.info("migrated cache=%s", alias)
+        _migrate()
         for namespace in {config.component.namespace for config in components}:
             _meet_broker(namespace)
     # Connections made so far may write; those of the role may be read-only.
     connections.close_all()
     set_process_role(role)
     return components
+
+
+def _migrate() -> None:
+    try:
+        for alias in migrate_caches():
+            log.info("migrated cache=%s", alias)
+    except OperationalError as error:
+        log.warning("cache away, not migrated error=%s", str(error).strip())
 
 
 def _meet_broker(namespace: str) -> None:

@@ -111,13 +111,15 @@ class _Emitting:
         yield (*self._path, "emit", "event"), "B022", message
 
     def _parameters(self, entity: ObjectType) -> Found:
+        inputs = self._declarations.component.inputs
         given: dict[str, str] = {}
         misspelt: set[str | None] = set()
         complete = True
         for at, parameter in enumerate(self._command.parameters):
             path = (*self._path, "parameters", at)
-            if not self._declarations.is_sound(parameter.type) and parameter.name not in entity.attribute:
-                complete = False  # it may be an input that gives all there is
+            may_be_input = parameter.name not in entity.attribute or parameter.type.name in inputs
+            if may_be_input and not self._declarations.is_sound(parameter.type):
+                complete = False  # it may give all there is
                 continue
             for member in self._members(parameter):
                 if given.setdefault(member.name, parameter.name) != parameter.name:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from byron.schema.loader import Path
-from byron.schema.model import Component, InputType, ObjectType, TypeRef
+from byron.schema.model import Component, InputType, ObjectType
 from byron.schema.problems import did_you_mean, nearest, quoted
+from byron.schema.type_ref import TypeRef
 from byron.schema.types import SCALARS
 
 #: The path of the offender, the code, and the message.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from byron.schema.declarations import Declarations, Found
 from byron.schema.loader import Path
-from byron.schema.model import Apply, Attribute, EventType, Handler, InputAttribute, InputType, ObjectType, TypeRef
+from byron.schema.model import Apply, Attribute, EventType, Handler, InputAttribute, InputType, ObjectType
 from byron.schema.problems import did_you_mean, listed, quoted
+from byron.schema.type_ref import TypeRef
 
 _ID = TypeRef(name="ID", required=True)
 #: What an entity's id can be in a payload that is an input: text.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -13,61 +11,18 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
     StringConstraints,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from byron.schema import names
 from byron.schema.names import snake_case
+from byron.schema.type_ref import TypeRef
 
-_TYPE_EXPRESSION = r"^(?:[A-Za-z][A-Za-z0-9]*!?|\[[A-Za-z][A-Za-z0-9]*!?\]!?)$"
-_TYPE_PARTS = re.compile(r"([A-Za-z][A-Za-z0-9]*)(!?)|\[([A-Za-z][A-Za-z0-9]*)(!?)\](!?)")
 #: SQLite's tables have 2,000 columns at most, PostgreSQL's 1,600.
 _MOST_ATTRIBUTES = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TypeRef:
-    """A type expression as GraphQL writes it: `Int`, `Int!`, `[Int!]!`."""
-
-    name: str
-    is_list: bool = False
-    required: bool = False
-    items_required: bool = False
-
-    @classmethod
-    def parse(cls, text: str) -> TypeRef:
-        """Return the parts of an expression. Raises ValueError when it is not one."""
-        match = _TYPE_PARTS.fullmatch(text)
-        if match is None:
-            raise ValueError(text)
-        name, required, item, item_required, list_required = match.groups()
-        if item:
-            return cls(name=item, is_list=True, required=bool(list_required), items_required=bool(item_required))
-        return cls(name=name, required=bool(required))
-
-    def __str__(self) -> str:
-        if self.is_list:
-            return f"[{self.name}{'!' * self.items_required}]{'!' * self.required}"
-        return f"{self.name}{'!' * self.required}"
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        def validate(text: str) -> TypeRef:
-            try:
-                return cls.parse(text)
-            except ValueError as error:
-                raise PydanticCustomError("type_expression", "not a type expression") from error
-
-        return core_schema.no_info_after_validator_function(validate, core_schema.str_schema(strict=True))
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "string", "pattern": _TYPE_EXPRESSION, "examples": ["String!", "[Student!]!"]}
 
 
 def _name(pattern: str) -> StringConstraints:
@@ -109,20 +64,25 @@ class Declaration(BaseModel):
     )
 
 
-class Attribute(Declaration):
-    """One attribute of a type."""
+class Member(Declaration):
+    """Something with a name and a type."""
 
     name: FieldName
     type: TypeRef
-    unique: Flag = False
-    """No two entities may have the same value."""
-    index: Flag = False
-    """Queries filter or order by this attribute: keep an index."""
     description: Annotated[Description | None, _Given()] = None
 
     @property
     def python_name(self) -> str:
         return snake_case(self.name)
+
+
+class Attribute(Member):
+    """One attribute of a type."""
+
+    unique: Flag = False
+    """No two entities may have the same value."""
+    index: Flag = False
+    """Queries filter or order by this attribute: keep an index."""
 
 
 class ObjectType(Declaration):
@@ -137,16 +97,8 @@ class ObjectType(Declaration):
         return {attribute.name: attribute for attribute in self.attributes}
 
 
-class InputAttribute(Declaration):
+class InputAttribute(Member):
     """One attribute of an input."""
-
-    name: FieldName
-    type: TypeRef
-    description: Annotated[Description | None, _Given()] = None
-
-    @property
-    def python_name(self) -> str:
-        return snake_case(self.name)
 
 
 class InputType(Declaration):
@@ -182,16 +134,8 @@ class EventType(Declaration):
     description: Annotated[Description | None, _Given()] = None
 
 
-class Parameter(Declaration):
+class Parameter(Member):
     """One argument of a command."""
-
-    name: FieldName
-    type: TypeRef
-    description: Annotated[Description | None, _Given()] = None
-
-    @property
-    def python_name(self) -> str:
-        return snake_case(self.name)
 
 
 class Hooks(Declaration):

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from byron.schema.cycles import cycles
 from byron.schema.declarations import Declarations, Found
 from byron.schema.loader import Path
-from byron.schema.model import TypeRef
 from byron.schema.problems import did_you_mean, quoted
+from byron.schema.type_ref import TypeRef
 
 _LONGEST_TRAIL = 6
 

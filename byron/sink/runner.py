@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
-from django.db import InterfaceError, OperationalError, close_old_connections, connections, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 
 from byron.broker.base import Broker, Consumer
 from byron.cache.checkpoint import Applied, lock_checkpoint, store_checkpoint
@@ -104,7 +104,6 @@ class Sink:
                     raise BrokerError(str(error)) from error
 
     def _open(self) -> Consumer:
-        close_old_connections()
         broker = self._connect()
         self._log_created = broker.ensure_log().created
         after = starting_position(self.config, broker)

@@ -14,7 +14,9 @@ from django.test import override_settings
 from byron.broker.connection import use_broker
 from byron.broker.memory import MemoryBroker
 from byron.cache.roles import ENVIRONMENT_VARIABLE, Role, process_role, set_process_role
+from byron.commands.functions import load_function
 from byron.management.cli import main
+from byron.schema.installed import installed_component
 from byron.schema.json_schema import json_schema
 from tests.conftest import add_books
 from tests.processes import byron_admin
@@ -105,8 +107,6 @@ def test_a_missing_router_is_an_error():
 
 
 def test_a_missing_function_is_an_error(library, monkeypatch):
-    from byron.commands.functions import load_function
-
     load_function.cache_clear()
     monkeypatch.delattr("library.hooks.remember.remember")
     with override_settings(DEBUG=True):
@@ -115,6 +115,40 @@ def test_a_missing_function_is_an_error(library, monkeypatch):
 
     assert error.id == "byron.E005"
     assert "library/hooks/remember.py has no function remember" in error.msg
+
+
+def test_a_function_that_does_not_take_its_arguments_is_an_error(library, monkeypatch):
+    def close_library(ctx, nested, genre, info):
+        return True
+
+    monkeypatch.setattr("library.api.commands.close_library.close_library", close_library)
+    monkeypatch.setattr("library.hooks.remember.remember", lambda ctx: None)
+    load_function.cache_clear()
+    with override_settings(DEBUG=True):
+        command, hook = run_checks(tags=["byron"])
+    load_function.cache_clear()
+
+    assert (command.id, hook.id) == ("byron.E006", "byron.E006")
+    assert command.msg.startswith("closeLibrary of library cannot be called as schema.yaml declares it: ")
+    assert command.msg.endswith("got an unexpected keyword argument 'root'.")
+    assert command.hint == "The function is given: ctx, nested, genre, info, root."
+    assert hook.msg.endswith("declares it: too many positional arguments.")
+
+
+def test_two_components_of_one_name_are_an_error(library, monkeypatch):
+    students = installed_component("students")
+    monkeypatch.setitem(students.__dict__, "component", library.component)
+    with override_settings(DEBUG=True):
+        errors = [error for error in run_checks(tags=["byron"]) if error.id == "byron.E007"]
+
+    assert [error.msg for error in errors] == ["library and students are both the component Library of Perses."]
+
+
+def test_a_command_of_a_project_says_so_outside_of_one(tmp_path):
+    finished = byron_admin("dev", directory=tmp_path, check=False)
+
+    assert finished.returncode == 1
+    assert finished.stderr == "`dev` belongs to a project: run `python manage.py dev` in its folder.\n"
 
 
 def test_a_schema_with_problems_is_an_error_that_lists_them(library, monkeypatch):

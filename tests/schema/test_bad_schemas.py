@@ -429,7 +429,7 @@ STRUCTURE = [
               attributes:
                 - {name: a, type: Int, required: true}
         """,
-        '7:32: B010 unknown key "required"; known here: name, type, unique, index, description',
+        '7:32: B010 unknown key "required"; known here: name, type, description, unique, index',
     ),
     _bad(
         "sections left empty",

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from byron.schema.loader import load
-from byron.schema.model import Component, TypeRef
+from byron.schema.model import Component
 from byron.schema.parser import Parsed, parse
 from byron.schema.problems import InvalidSchemaError
 from byron.schema.reader import parse_component, read_component
+from byron.schema.type_ref import TypeRef
 
 LISTINGS = Path(__file__).parent / "listings"
 #: What stands where Listing 8 has only `# ...`.

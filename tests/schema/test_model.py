@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from byron.schema.model import Component, TypeRef
+from byron.schema.model import Component
 from byron.schema.reader import parse_component
+from byron.schema.type_ref import TypeRef
 from tests.schema.test_bad_schemas import VALID
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from byron.broker.connection import broker_for, close_brokers
@@ -27,11 +28,13 @@ class Command(BaseCommand):
         try:
             broker = broker_for(namespace)
             last = broker.ensure_log().last
+            if last == 0:
+                self.stderr.write(f"The log of {namespace} is empty.")
             for position in range(max(1, last - options["last"] + 1), last + 1):
                 message = broker.get(position)
                 if message is not None:
                     self._show(message)
-        except ByronError as error:
+        except (ByronError, ImproperlyConfigured) as error:
             raise CommandError(str(error)) from error
         finally:
             close_brokers()

@@ -1,0 +1,44 @@
+"""What a project's settings.py calls."""
+
+from __future__ import annotations
+
+import pytest
+
+from byron.project import cache_databases, find_components
+
+
+def test_components_are_the_folders_with_a_schema_the_first_one_first(tmp_path):
+    for name in ("b", "a", "first"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "schema.yaml").touch()
+        (tmp_path / name / "apps.py").touch()
+    (tmp_path / "no_app").mkdir()
+    (tmp_path / "no_app" / "schema.yaml").touch()
+
+    assert find_components(tmp_path, first="first") == ["first", "a", "b"]
+
+
+@pytest.fixture
+def engines(tmp_path, monkeypatch):
+    def read(**environment):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        databases = cache_databases(["students", "mentors"], tmp_path)
+        return {name: database["ENGINE"].rpartition(".")[2] for name, database in databases.items()}
+
+    for name in ("CACHE_URL", "STUDENTS_CACHE_URL", "MENTORS_CACHE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return read
+
+
+def test_each_component_has_a_sqlite_file_of_its_own(engines, tmp_path):
+    assert engines() == {"students": "sqlite3", "mentors": "sqlite3"}
+    assert cache_databases(["mentors"], tmp_path)["mentors"]["NAME"] == str(tmp_path / "mentors.sqlite3")
+
+
+def test_cache_url_is_the_first_component_s_however_many_there_are(engines):
+    assert engines(CACHE_URL="postgres://u:p@h/d") == {"students": "postgresql", "mentors": "sqlite3"}
+
+
+def test_each_component_may_have_an_address_of_its_own(engines):
+    assert engines(MENTORS_CACHE_URL="postgres://u:p@h/d") == {"students": "sqlite3", "mentors": "postgresql"}
