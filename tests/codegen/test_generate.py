@@ -25,7 +25,7 @@ def change(project: Path, old: str, new: str) -> None:
     schema = project / "pupils/schema.yaml"
     text = schema.read_text()
     assert old in text
-    schema.write_text(text.replace(old, new))
+    schema.write_text(text.replace(old, new, 1))
 
 
 def test_a_new_required_attribute_gets_a_migration_that_asks_nothing(project, manage):

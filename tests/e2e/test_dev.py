@@ -61,12 +61,27 @@ def test_a_change_of_the_schema_generates_migrates_and_restarts(project):
         text.replace(
             '{name: ingress, type: "Int!"}\n\n',
             '{name: ingress, type: "Int!"}\n        - {name: nick, type: String}\n\n',
+            1,  # the type's attribute, not the command's parameter
         )
     )
 
     wait_for(lambda: b"nick: String" in (project.get("/schema.graphql") or b""), "the new attribute to be served")
 
     assert project.graphql("{ getStudents { nick } }") == {"data": {"getStudents": []}}
+
+
+def test_a_function_that_lacks_a_new_parameter_is_named_and_mending_it_is_enough(project):
+    dev = project.start("dev", str(project.port))
+    dev.says("GraphiQL: http://127.0.0.1:")
+    schema, function = project.project / "students/schema.yaml", "students/api/commands/create_student.py"
+    schema.write_text(schema.read_text().replace('"Int!"}\n\n', '"Int!"}\n        - {name: nick, type: String}\n\n'))
+    dev.says("createStudent of students cannot be called as schema.yaml declares it")
+    dev.says("api ended with 1; it starts again with the next change")
+
+    mended = (project.project / function).read_text().replace("ingress)", "ingress, nick)")
+    (project.project / function).write_text(mended)
+
+    wait_for(lambda: dev.output.count("GraphiQL: http") == 2, "the restart after the function was mended")
 
 
 def test_a_schema_with_problems_is_shown_and_the_processes_go_on(project):
