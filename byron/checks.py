@@ -86,7 +86,7 @@ def _function(
     try:
         function = load_function(config, folder, name)
     except ContractError as error:
-        hint = "Write it, or run `manage.py generate` for a first version."
+        hint = "Define it there; where the file itself is missing, `manage.py generate` writes a first version."
         yield Error(str(error), hint=hint, id="byron.E005")
         return
     misfit = signature_misfit(function, positional, names)

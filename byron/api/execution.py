@@ -115,7 +115,7 @@ class GraphQLService:
         """Return an error as clients see it: a command's own words, or none but a reference to the log."""
         original = error.original_error
         formatted: dict[str, Any] = dict(error.formatted)
-        if original is None or isinstance(original, GraphQLError):
+        if original is None or not error.path:
             return formatted
         if isinstance(original, CommandError):
             return {**formatted, "message": original.message, "extensions": {"code": original.code}}

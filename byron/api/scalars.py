@@ -13,6 +13,9 @@ from graphql import GraphQLError, StringValueNode
 from graphql.language import ast
 from graphql.utilities import value_from_ast_untyped
 
+#: Digits before or after the point, at most: far within what PostgreSQL's numeric stores.
+_LARGEST_EXPONENT = 1000
+
 
 def _from_text(name: str, example: str, read: Callable[[str], Any]) -> tuple[Callable[[Any], Any], Callable[..., Any]]:
     """Return `parse_value` and `parse_literal` of a scalar that is written as a string."""
@@ -42,6 +45,8 @@ def _finite(text: str) -> decimal.Decimal:
     number = decimal.Decimal(text)
     if not number.is_finite():
         raise ValueError("not finite")
+    if abs(number.adjusted()) > _LARGEST_EXPONENT or len(number.as_tuple().digits) > _LARGEST_EXPONENT:
+        raise ValueError("more than any Cache stores")
     return number
 
 

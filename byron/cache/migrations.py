@@ -13,10 +13,11 @@ from byron.schema.installed import installed_components
 
 def pending_caches() -> list[str]:
     """Return the aliases of the Caches that have migrations to come."""
-    return [config.alias for config in installed_components() if _is_pending(config.alias)]
+    return [config.alias for config in installed_components() if is_pending(config.alias)]
 
 
-def _is_pending(alias: str) -> bool:
+def is_pending(alias: str) -> bool:
+    """Whether a Cache has migrations to come."""
     executor = MigrationExecutor(connections[alias])
     return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 

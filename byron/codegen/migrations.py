@@ -18,6 +18,7 @@ from django.db.migrations.writer import MigrationWriter
 
 from byron.cache import fields
 from byron.codegen.fields import ID_FIELD, model_field
+from byron.exceptions import GenerationError
 from byron.schema.model import Component
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -63,6 +64,12 @@ def new_migration(component: Component, label: str) -> tuple[str, str] | None:
     wanted, current, graph = ProjectState(), ProjectState(), MigrationGraph()
     if label in apps.app_configs:
         loader = MigrationLoader(None)
+        leaves = loader.detect_conflicts().get(label)
+        if leaves:
+            raise GenerationError(
+                f"{label} has several last migrations: {', '.join(sorted(leaves))}. Remove those that the log has no "
+                f"need of, or join them with `manage.py makemigrations --merge {label}`."
+            )
         current, graph = loader.project_state(), loader.graph
         for (app, _), state in current.models.items():
             if app != label:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -15,7 +16,11 @@ from uuid_utils.compat import uuid7
 
 from byron.events.event import Event
 from byron.events.payloads import PayloadCodec
+from byron.exceptions import EventError
+from byron.schema import names
 from byron.schema.installed import ComponentConfig
+
+_EVENT_NAME = re.compile(names.EVENT_PATTERN)
 
 
 def component_models(config: ComponentConfig) -> SimpleNamespace:
@@ -62,8 +67,11 @@ class Context:
 
         The payload is a mapping, or an entity that carries its attributes: `ctx.db.Student(id=ctx.uuid(),
         name=name)`. The key, which keeps events in order, is the payload's `id` unless schema.yaml or
-        `key` names another. Raises EventError when the payload has no key.
+        `key` names another. Raises EventError when the payload has no key, and for a name that schema.yaml
+        could not declare.
         """
+        if not _EVENT_NAME.fullmatch(name):
+            raise EventError(f"{name!r} cannot name an event: use words joined by dots, such as new.student.")
         content = _attributes(payload) if isinstance(payload, models.Model) else dict(payload)
         event = Event(
             name=name,

@@ -15,6 +15,7 @@ from byron.broker.connection import broker_for
 from byron.commands.context import Context, component_models, new_id
 from byron.commands.declared import run_declared
 from byron.commands.functions import COMMANDS, HOOKS, load_function
+from byron.commands.results import check_result
 from byron.conf import byron_settings
 from byron.events.codec import encode
 from byron.events.event import Event
@@ -37,8 +38,9 @@ class Outcome:
 class CommandRunner:
     """Run one component's commands.
 
-    A command's life: before hooks, the function or declaration, after hooks, then everything that
-    was emitted is published at once and acknowledged. An exception anywhere publishes nothing.
+    A command's life: before hooks, the function or declaration, after hooks, a look at what it
+    returns, then everything that was emitted is published at once and acknowledged. An exception
+    anywhere publishes nothing.
     """
 
     def __init__(self, config: ComponentConfig) -> None:
@@ -65,6 +67,7 @@ class CommandRunner:
             value = load_function(self.config, COMMANDS, command.name)(context, **given)
         for hook in command.hooks.after:
             load_function(self.config, HOOKS, hook)(context, value)
+        check_result(self._component, command, value)
         return Outcome(value=value, events=self._publish(context.emitted))
 
     def _context(self, command: Command, request: HttpRequest | None) -> Context:

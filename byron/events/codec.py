@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -40,7 +42,7 @@ def encode_payload(payload: Mapping[str, Any]) -> bytes:
 
 def _refuse_unsafe(value: Any, where: str) -> None:
     # msgspec would write NaN as null: a silent change of the fact.
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+    if isinstance(value, float | Decimal) and not math.isfinite(value):
         raise EventError(f"{where} is {value}, which JSON cannot hold.")
     if isinstance(value, Mapping):
         for key, item in value.items():

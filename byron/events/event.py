@@ -24,7 +24,7 @@ class Event:
     """What happened, as commands emit it and handlers receive it.
 
     `payload` is what the developer's code sees: snake_case keys where the event's shape is
-    declared in schema.yaml. `position` and `stored_at` are set by the log, so None before.
+    declared in schema.yaml. `position` is set by the log, so None before.
     """
 
     name: str

@@ -25,29 +25,30 @@ EntityId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID)]
 class PayloadCodec:
     """Encode and decode the payloads of one component's events.
 
-    An event under `events:` is strict: missing, unknown or ill-typed attributes are errors. One whose
-    shape is only known from a declared `emit:` or `apply:` has its names converted and nothing
-    refused. Any other payload passes as it is.
+    An event under `events:` is strict, both ways: missing, unknown or ill-typed attributes are errors.
+    One whose shape is only known from a declared `emit:` or `apply:` has its names converted; what
+    `emit:` makes and `create:` stores must be complete when it is emitted, and may hold more. Any
+    other payload passes as it is.
     """
 
     def __init__(self, component: Component) -> None:
         self._component = component
-        self._structs: dict[str, type[msgspec.Struct]] = {}
+        self._structs: dict[tuple[str, bool], type[msgspec.Struct]] = {}
         self._building: set[str] = set()
         self._decoders: dict[str, msgspec.json.Decoder[Any]] = {}
 
     def encode(self, event: str, payload: Mapping[str, Any]) -> bytes:
-        """Return a payload's JSON. Raises EventError when it breaks the event's declaration."""
+        """Return a payload's JSON. Raises EventError when it is not what the event's handlers need."""
         shape = self._component.payload_type(event)
         if shape is None:
             return encode_payload(payload)
         names = _wire_names(shape)
         body = encode_payload({names.get(key, key): value for key, value in payload.items()})
-        if event in self._component.events:
+        if self._component.carries_whole(event):
             try:
                 self._decoder(event, shape).decode(body)
             except msgspec.ValidationError as error:
-                raise EventError(f"The event {event} does not fit its declaration: {error}.") from error
+                raise EventError(f"The event {event} does not fit {shape.name}: {error}.") from error
         return body
 
     def decode(self, event: str, body: bytes) -> Mapping[str, Any]:
@@ -81,36 +82,37 @@ class PayloadCodec:
 
     def _decoder(self, event: str, shape: ObjectType | InputType) -> msgspec.json.Decoder[Any]:
         if event not in self._decoders:
-            self._decoders[event] = msgspec.json.Decoder(self._struct(shape))
+            self._decoders[event] = msgspec.json.Decoder(self._struct(shape, event in self._component.events))
         return self._decoders[event]
 
-    def _struct(self, shape: ObjectType | InputType) -> type[msgspec.Struct]:
-        known = self._structs.get(shape.name)
+    def _struct(self, shape: ObjectType | InputType, strict: bool) -> type[msgspec.Struct]:
+        known = self._structs.get((shape.name, strict))
         if known is None:
             self._building.add(shape.name)
             fields: list[Any] = []
             if isinstance(shape, ObjectType):
                 fields.append(("id", EntityId))
             for attribute in shape.attributes:
-                fields.append(_field(attribute.python_name, self._annotation(attribute.type), attribute.type))
+                annotation = self._annotation(attribute.type, strict)
+                fields.append(_field(attribute.python_name, annotation, attribute.type))
             known = msgspec.defstruct(
                 shape.name,
                 fields,
                 kw_only=True,
-                forbid_unknown_fields=True,
+                forbid_unknown_fields=strict,
                 rename={attribute.python_name: attribute.name for attribute in shape.attributes},
             )
             self._building.discard(shape.name)
-            self._structs[shape.name] = known
+            self._structs[shape.name, strict] = known
         return known
 
-    def _annotation(self, reference: TypeRef) -> Any:
-        item = self._item(reference.name)
+    def _annotation(self, reference: TypeRef, strict: bool) -> Any:
+        item = self._item(reference.name, strict)
         if reference.is_list:
             item = GenericAlias(list, (item if reference.items_required else item | None,))
         return item if reference.required or item is Any else item | None
 
-    def _item(self, name: str) -> Any:
+    def _item(self, name: str, strict: bool) -> Any:
         component = self._component
         if name in component.types:
             return EntityId
@@ -118,7 +120,7 @@ class PayloadCodec:
             return Literal[tuple(component.enums[name].values)]
         if name in component.inputs:
             # An input may contain itself, in a list or as an optional: that deep, any object will do.
-            return dict[str, Any] if name in self._building else self._struct(component.inputs[name])
+            return dict[str, Any] if name in self._building else self._struct(component.inputs[name], strict)
         return SCALARS[name].payload
 
 

@@ -314,6 +314,12 @@ class Component(Declaration):
                 return self.types.get(handler.apply.target)
         return None
 
+    def carries_whole(self, event: str) -> bool:
+        """Whether an event's payload must be complete: it is declared, emitted or stored as a whole."""
+        emitted = any(command.emit is not None and command.emit.event == event for command in self.content.commands)
+        stored = any(handler.apply is not None and handler.apply.create for handler in self.handlers.get(event, ()))
+        return event in self.events or emitted or stored
+
     def arguments(self, command: Command) -> tuple[Parameter, ...]:
         """Return what a client may pass to a command: its parameters, or what its `read:` implies."""
         if command.read is None:

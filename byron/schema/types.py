@@ -16,6 +16,9 @@ import msgspec
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 ZonedDateTime = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
 
+#: PostgreSQL stores no NUL in text.
+Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]
+
 #: Longest id, in characters: ids are keys of subjects and primary keys of tables.
 LONGEST_ID = 255
 
@@ -46,12 +49,12 @@ SCALARS: dict[str, Scalar] = {
     for scalar in (
         Scalar(
             name="ID",
-            payload=str,
+            payload=Annotated[str, msgspec.Meta(max_length=LONGEST_ID)],
             model_field=f"{_MODELS}.CharField",
             options={"max_length": LONGEST_ID},
             graphql="graphene.ID",
         ),
-        Scalar(name="String", payload=str, model_field=f"{_MODELS}.TextField", graphql="graphene.String"),
+        Scalar(name="String", payload=Text, model_field=f"{_MODELS}.TextField", graphql="graphene.String"),
         Scalar(name="Int", payload=Int32, model_field=f"{_MODELS}.IntegerField", graphql="graphene.Int"),
         Scalar(name="Float", payload=float, model_field=f"{_MODELS}.FloatField", graphql="graphene.Float"),
         Scalar(name="Boolean", payload=bool, model_field=f"{_MODELS}.BooleanField", graphql="graphene.Boolean"),

@@ -119,14 +119,16 @@ class Sink:
     def _apply(self, messages: Sequence[StoredMessage]) -> None:
         try:
             self._apply_batch(messages)
+            return
         except _DATABASE_TROUBLE:
             raise
-        except Exception:
+        except Exception as error:
             if len(messages) == 1:
+                error.add_note(f"Event at position {messages[0].position} of the log, on {messages[0].subject}")
                 raise
-            # One of them is to blame. Alone, those before it succeed.
-            for message in messages:
-                self._apply([message])
+        # One of them is to blame. Alone, those before it succeed.
+        for message in messages:
+            self._apply([message])
 
     def _apply_batch(self, messages: Sequence[StoredMessage]) -> None:
         alias, name = self.config.alias, self.config.consumer_name

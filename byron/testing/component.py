@@ -104,6 +104,10 @@ class ComponentUnderTest:
 
     def _by_declared_name(self, command: Command, arguments: Mapping[str, Any]) -> dict[str, Any]:
         declared = {argument.python_name: argument.name for argument in self.config.component.arguments(command)}
+        unknown = [name for name in arguments if name not in declared and name not in declared.values()]
+        if unknown:
+            taken = ", ".join(declared) or "none"
+            raise LookupError(f"{command.name} takes no argument {', '.join(unknown)}; it takes: {taken}")
         return {declared.get(name, name): value for name, value in arguments.items()}
 
     def _selection(self, command: Command) -> str:

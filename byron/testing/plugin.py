@@ -29,6 +29,7 @@ def _aliases() -> list[str]:
 @pytest.fixture
 def component(request: pytest.FixtureRequest) -> Iterator[ComponentUnderTest]:
     """The component that the test lies in, or else the project's first."""
+    from byron.commands.functions import load_function
     from byron.schema.installed import installed_components
     from byron.testing.component import ComponentUnderTest
 
@@ -36,5 +37,8 @@ def component(request: pytest.FixtureRequest) -> Iterator[ComponentUnderTest]:
     if not configs:
         pytest.fail("This project has no component to test.")
     around = [config for config in configs if request.path.is_relative_to(config.path)]
+    # A test may have replaced a function that an earlier one loaded.
+    load_function.cache_clear()
     with ComponentUnderTest((around or configs)[0]).connected() as under_test:
         yield under_test
+    load_function.cache_clear()

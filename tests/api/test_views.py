@@ -110,10 +110,12 @@ def test_the_schema_is_served(client):
     assert "type Book {" in client.get("/schema.graphql").content.decode()
 
 
+@override_settings(DEBUG=False)
 def test_health_tells_the_process_and_its_caches(client):
-    broker = MemoryBroker("Perses")
-    with use_broker("Perses", broker), use_broker("Calisto", MemoryBroker("Calisto")):
+    broker, calisto = MemoryBroker("Perses"), MemoryBroker("Calisto")
+    with use_broker("Perses", broker), use_broker("Calisto", calisto):
         broker.available = False
+        calisto.ensure_log()
         response = client.get("/readyz")
 
     assert client.get("/healthz").json() == {"status": "ok"}

@@ -84,7 +84,7 @@ def test_nothing_is_published_when_the_broker_is_away(component, library):
 
 def test_a_typed_event_that_breaks_its_declaration_is_not_published(component, library):
     data = {"title": "t", "genre": "POETRY", "author": "", "tags": []}
-    with pytest.raises(EventError, match=r"The event new\.book does not fit its declaration: .* at `\$\.author`"):
+    with pytest.raises(EventError, match=r"The event new\.book does not fit Book: .* at `\$\.author`"):
         CommandRunner(library).run(library.component.commands["addBook"], {"data": data})
 
     assert component.events == []

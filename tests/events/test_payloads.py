@@ -76,6 +76,7 @@ def test_a_declared_payload_has_declared_names_on_the_wire_and_python_ones_in_py
         ({"id": "x" * 256}, r"length <= 255 - at `\$\.id`"),
         ({"nick": "A"}, r"unknown field `nick`"),
         ({"price": float("nan")}, r"payload\.price is nan, which JSON cannot hold"),
+        ({"price": decimal.Decimal("-Infinity")}, r"payload\.price is -Infinity, which JSON cannot hold"),
     ],
 )
 def test_a_declared_payload_that_does_not_fit_is_refused(codec, change, message):
@@ -89,11 +90,25 @@ def test_a_body_that_breaks_its_declaration_is_an_error(codec, body):
         codec.decode("new.thing", body)
 
 
-def test_an_inferred_payload_has_its_names_converted_and_nothing_refused(codec):
+def test_an_inferred_payload_has_its_names_converted_and_may_hold_more(codec):
     body = codec.encode("new.loose", {"id": "1", "two_words": "a", "more": 1})
 
     assert body == b'{"id":"1","twoWords":"a","more":1}'
     assert codec.decode("new.loose", body) == {"id": "1", "two_words": "a", "more": 1}
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        ({"id": 5}, r"The event new\.loose does not fit Loose: Expected `str`, got `int` - at `\$\.id`"),
+        ({"id": "1", "two_words": 7}, r"Expected `str | null`, got `int` - at `\$\.twoWords`"),
+        ({"id": "1", "two_words": "a\x00b"}, r"matching regex .* at `\$\.twoWords`"),
+        ({"two_words": "a"}, r"missing required field `id`"),
+    ],
+)
+def test_what_a_create_will_store_must_be_complete_when_it_is_emitted(codec, payload, message):
+    with pytest.raises(EventError, match=message):
+        codec.encode("new.loose", payload)
 
 
 def test_any_other_payload_passes_as_it_is(codec):

@@ -170,6 +170,7 @@ def test_a_role_is_passed_on_to_child_processes(monkeypatch):
 @override_settings(DEBUG=True)
 def test_a_command_s_own_broker_is_left_alone():
     broker = MemoryBroker("Perses")
+    broker.ensure_log()
     with use_broker("Perses", broker):
         call_command("events", namespace="Perses", stdout=StringIO())
 

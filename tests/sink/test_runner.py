@@ -17,6 +17,7 @@ from byron.events.codec import encode
 from byron.events.event import Event
 from byron.events.payloads import PayloadCodec
 from byron.exceptions import CacheReadError, EventError, LogMismatchError
+from byron.management.commands.runsink import run_until_signalled
 from byron.sink.runner import Sink
 from tests.conftest import add_books
 
@@ -179,3 +180,27 @@ def _wait_for(condition, seconds=10.0):
             return
         done.wait(0.01)
     pytest.fail("the condition did not come to hold in time")
+
+
+def test_what_a_failing_event_was_is_told_with_the_error(component):
+    add_books(component, "cursed")
+    with pytest.raises(RuntimeError) as failure:
+        component.settle()
+
+    [note] = failure.value.__notes__
+    assert note.startswith("Event at position 1 of the log, on perses.")
+    assert note.endswith(".new.book")
+
+
+@pytest.mark.django_db(transaction=True, databases=["library", "students"])
+def test_a_sink_that_ends_by_itself_is_told_to_the_command(component, library):
+    def connect():
+        raise ValueError("no such place")
+
+    sink = Sink(library, connect)
+    sink._consume = connect  # type: ignore[method-assign]
+    sink.alone = connect  # type: ignore[method-assign]
+
+    [failure] = run_until_signalled([sink])
+
+    assert str(failure) == "no such place"

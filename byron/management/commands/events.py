@@ -27,7 +27,7 @@ class Command(BaseCommand):
         namespace = options["namespace"] or self._only_namespace()
         try:
             broker = broker_for(namespace)
-            last = broker.ensure_log().last
+            last = broker.log_info().last
             if last == 0:
                 self.stderr.write(f"The log of {namespace} is empty.")
             for position in range(max(1, last - options["last"] + 1), last + 1):

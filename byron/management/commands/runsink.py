@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from functools import partial
-from types import FrameType
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -17,6 +17,8 @@ from byron.management.preparation import prepare
 from byron.schema.installed import ComponentConfig
 from byron.sink.runner import Sink
 
+log = logging.getLogger("byron.sink")
+
 
 class Command(BaseCommand):
     help = "Apply events to the Cache of this project's components, until stopped."
@@ -27,10 +29,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         chosen = _chosen(prepare(Role.SINK), options["components"])
         sinks = [Sink(config, partial(broker_for, config.component.namespace)) for config in chosen]
-        mismatches = run_until_signalled(sinks)
+        failures = run_until_signalled(sinks)
         close_brokers()
-        if mismatches:
-            raise CommandError("\n".join(str(error) for error in mismatches))
+        if failures:
+            raise CommandError("\n".join(str(error) for error in failures))
 
 
 def _chosen(components: list[ComponentConfig], labels: list[str]) -> list[ComponentConfig]:
@@ -41,11 +43,11 @@ def _chosen(components: list[ComponentConfig], labels: list[str]) -> list[Compon
     return [known[label] for label in labels] if labels else components
 
 
-def run_until_signalled(sinks: list[Sink]) -> list[LogMismatchError]:
+def run_until_signalled(sinks: list[Sink]) -> list[Exception]:
     """Run Sinks in a thread each until SIGTERM or SIGINT, and return why those stopped that could not go on."""
-    mismatches: list[LogMismatchError] = []
+    failures: list[Exception] = []
 
-    def stop(signum: int, frame: FrameType | None) -> None:
+    def stop(*_: object) -> None:
         for sink in sinks:
             sink.stop()
 
@@ -54,15 +56,18 @@ def run_until_signalled(sinks: list[Sink]) -> list[LogMismatchError]:
             with sink.alone() as chosen:
                 if chosen:
                     sink.run()
-        except LogMismatchError as error:
-            mismatches.append(error)
-            stop(signal.SIGTERM, None)
+        except Exception as error:
+            if not isinstance(error, LogMismatchError):
+                log.exception("sink ended component=%s", sink.config.label)
+            failures.append(error)
+            stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     threads = [threading.Thread(target=run, args=(sink,), name=f"sink-{sink.config.label}") for sink in sinks]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return mismatches
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    return failures

@@ -1,0 +1,43 @@
+"""The fixture `component`."""
+
+from __future__ import annotations
+
+import pytest
+
+from byron.testing.component import GraphQLFailure
+from tests.conftest import add_books
+
+
+def test_arguments_go_by_either_spelling(component):
+    assert component.mutate("createAuthor", full_name="Ada")["fullName"] == "Ada"
+    assert component.mutate("createAuthor", fullName="Bob")["fullName"] == "Bob"
+
+
+def test_an_unknown_argument_is_an_error_that_lists_the_known_ones(component):
+    with pytest.raises(LookupError, match="createAuthor takes no argument fullNam; it takes: full_name, born_on"):
+        component.mutate("createAuthor", fullNam="Ada")
+
+
+def test_an_unknown_command_is_an_error_that_lists_the_known_ones(component):
+    with pytest.raises(LookupError, match="declares no query 'addBook'; there are: listBooks, getBook"):
+        component.query("addBook")
+
+
+def test_a_failure_has_the_message_and_the_code(component):
+    with pytest.raises(GraphQLFailure, match="A book needs a title") as failure:
+        add_books(component, "")
+
+    assert failure.value.code == "NO_TITLE"
+
+
+def test_events_are_what_was_emitted_in_order(component):
+    books = add_books(component, "one", "two")
+
+    assert [(event.name, event.key) for event in component.events] == [("new.book", book) for book in books]
+
+
+def test_settle_says_how_many_events_were_applied(component):
+    add_books(component, "one", "two")
+
+    assert component.settle() == 2
+    assert component.settle() == 0
