@@ -12,6 +12,7 @@ from byron.broker.connection import broker_for
 from byron.cache.migrations import migrate_caches
 from byron.cache.roles import Role, set_process_role
 from byron.exceptions import BrokerError
+from byron.management.processes import end_with_parent
 from byron.schema.installed import ComponentConfig, installed_components
 
 log = logging.getLogger("byron")
@@ -37,6 +38,7 @@ def prepare(role: Role) -> list[ComponentConfig]:
     Under DEBUG the Caches are migrated and the embedded broker is started, so that a new project
     runs at once. A broker or a Cache that is away is only logged: work that does not need it goes on.
     """
+    end_with_parent()
     components = require_components()
     if settings.DEBUG:
         _migrate()

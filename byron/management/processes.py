@@ -10,12 +10,18 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 from honcho.colour import get_colours
 from honcho.printer import Message, Printer
 
 SYSTEM = "dev"
+
+#: Names the process that a ChildProcess is to end with.
+_PARENT = "BYRON_PARENT_PROCESS"
+_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "DJANGO_RUNSERVER_HIDE_WARNING": "true"}
+#: Seconds between two looks at it.
+_LOOK = 0.5
 
 
 class Output:
@@ -33,6 +39,20 @@ class Output:
             self._printer.write(message)
 
 
+def end_with_parent() -> None:
+    """Have this process end when the one that started it as a ChildProcess is gone, however that went."""
+    parent = os.environ.get(_PARENT)
+    if parent is None:
+        return
+
+    def watch() -> None:
+        while str(os.getppid()) == parent:
+            sleep(_LOOK)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
 class ChildProcess:
     """A process in a group of its own, so that a Ctrl-C in the terminal reaches only its parent."""
 
@@ -46,7 +66,12 @@ class ChildProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "DJANGO_RUNSERVER_HIDE_WARNING": "true"},
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+                "DJANGO_RUNSERVER_HIDE_WARNING": "true",
+                _PARENT: str(os.getpid()),
+            },
         )
         self._reader = threading.Thread(target=self._relay, name=f"output-{name}", daemon=True)
         self._reader.start()

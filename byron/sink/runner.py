@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
-from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 
 from byron.broker.base import Broker, Consumer
 from byron.cache.checkpoint import Applied, lock_checkpoint, store_checkpoint
+from byron.cache.migrations import is_pending
 from byron.conf import byron_settings
 from byron.events.codec import decode
 from byron.events.event import Event, StoredMessage
@@ -73,7 +74,7 @@ class Sink:
             except LogMismatchError:
                 raise
             except (BrokerError, *_DATABASE_TROUBLE) as error:
-                log.warning("waiting component=%s error=%r", self.config.label, str(error))
+                log.warning("waiting component=%s error=%r%s", self.config.label, str(error), self._remedy())
             except Exception:
                 log.exception("handler failed component=%s; it will be tried again", self.config.label)
             if not self._stop.is_set():
@@ -92,6 +93,13 @@ class Sink:
                 while self._apply_next(consumer, 0):
                     pass
         return self.applied - before
+
+    def _remedy(self) -> str:
+        """Return what to do about a Cache that lacks its tables; nothing for troubles that pass by themselves."""
+        try:
+            return " remedy='run manage.py migrate'" if is_pending(self.config.alias) else ""
+        except DatabaseError:
+            return ""
 
     def _consume(self) -> None:
         with self._open() as consumer:

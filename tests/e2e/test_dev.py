@@ -52,6 +52,17 @@ def test_it_runs_everything_and_leaves_nothing_behind(project, tmp_path):
     assert processes_of(tmp_path) == []
 
 
+def test_its_processes_end_with_it_even_when_it_is_killed(project, tmp_path):
+    dev = project.start("dev", str(project.port))
+    dev.says("GraphiQL: http://127.0.0.1:")
+    dev.stop(signal.SIGKILL)
+
+    def without_broker() -> list[str]:
+        return [command for command in processes_of(tmp_path) if "nats-server" not in command]
+
+    wait_for(lambda: not without_broker(), "the API and the Sink to end")
+
+
 def test_a_change_of_the_schema_generates_migrates_and_restarts(project):
     dev = project.start("dev", str(project.port))
     dev.says("GraphiQL: http://127.0.0.1:")

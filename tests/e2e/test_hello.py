@@ -99,6 +99,21 @@ def test_a_second_sink_stands_by_and_takes_over(hello):
     second.says("consuming component=students")
 
 
+def test_a_sink_without_its_tables_waits_and_says_what_to_do(hello):
+    (hello.project / ".env").write_text("DEBUG=true\n")
+    hello.serve()
+    made = [create(hello, "one")]
+    address = hello.manage("infrastructure", "status", "-N", "Calisto").stdout.split("address")[1].split()[0]
+    (hello.project / ".env").write_text(f"DEBUG=false\nSECRET_KEY=x\nBYRON_BROKER_URL={address}\n")
+    hello.manage("migrate", "students", "zero", "-v0")
+    sink = hello.start("runsink")
+    sink.says("remedy='run manage.py migrate'")
+
+    hello.manage("migrate", "-v0")
+
+    wait_for(lambda: students(hello) == made, "the Sink to go on by itself")
+
+
 def test_an_emptied_cache_is_built_anew_from_the_log(hello):
     hello.serve()
     first = hello.sink()
