@@ -60,7 +60,8 @@ class Declaration(BaseModel):
         frozen=True,
         alias_generator=to_camel,
         ignored_types=(cached_property,),
-        use_attribute_docstrings=True,
+        # Built when a schema is read, and only what is needed: at import it would slow every start.
+        defer_build=True,
     )
 
 
@@ -79,10 +80,8 @@ class Member(Declaration):
 class Attribute(Member):
     """One attribute of a type."""
 
-    unique: Flag = False
-    """No two entities may have the same value."""
-    index: Flag = False
-    """Queries filter or order by this attribute: keep an index."""
+    unique: Flag = Field(False, description="No two entities may have the same value.")
+    index: Flag = Field(False, description="Queries filter or order by this attribute: keep an index.")
 
 
 class ObjectType(Declaration):
@@ -125,12 +124,13 @@ class EventType(Declaration):
     """The shape of an event's payload, checked when it is emitted and when it is received."""
 
     name: EventName
-    version: Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)] = 1
-    """Raised when the payload's shape changes."""
-    key: FieldName = "id"
-    """The payload's attribute that names what the event is about: events of one key stay in order."""
-    payload: TypeName
-    """A type or an input of this file."""
+    version: Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)] = Field(
+        1, description="Raised when the payload's shape changes."
+    )
+    key: FieldName = Field(
+        "id", description="The payload's attribute that names what the event is about: events of one key stay in order."
+    )
+    payload: TypeName = Field(description="A type or an input of this file.")
     description: Annotated[Description | None, _Given()] = None
 
 
@@ -157,16 +157,19 @@ class Read(Declaration):
 
     model_config = ConfigDict(json_schema_extra=_exactly_one("list", "get"))
 
-    list: Annotated[TypeName | None, _Given()] = None
-    """Return entities of this type."""
-    get: Annotated[TypeName | None, _Given()] = None
-    """Return the entity of this type with the id given, or null."""
-    filter: tuple[FieldName, ...] = Field(default=(), max_length=_MOST_ATTRIBUTES)
-    """Attributes that become optional arguments of the query."""
-    order: tuple[OrderName, ...] = Field(default=(), max_length=_MOST_ATTRIBUTES)
-    """Attributes to order by; `-name` for descending."""
-    limit: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 100
-    """Entities returned, at most."""
+    list: Annotated[TypeName | None, _Given()] = Field(None, description="Return entities of this type.")
+    get: Annotated[TypeName | None, _Given()] = Field(
+        None, description="Return the entity of this type with the id given, or null."
+    )
+    filter: tuple[FieldName, ...] = Field(
+        (),
+        max_length=_MOST_ATTRIBUTES,
+        description="Attributes that become optional arguments of the query.",
+    )
+    order: tuple[OrderName, ...] = Field(
+        (), max_length=_MOST_ATTRIBUTES, description="Attributes to order by; `-name` for descending."
+    )
+    limit: Annotated[int, Field(strict=True, ge=1, le=10_000)] = Field(100, description="Entities returned, at most.")
 
     @model_validator(mode="after")
     def _one_target(self) -> Read:
@@ -190,14 +193,14 @@ class Apply(Declaration):
 
     model_config = ConfigDict(json_schema_extra=_exactly_one("create", "update", "upsert", "delete"))
 
-    create: Annotated[TypeName | None, _Given()] = None
-    """Store a whole entity."""
-    update: Annotated[TypeName | None, _Given()] = None
-    """Change the attributes given of an entity that is there."""
-    upsert: Annotated[TypeName | None, _Given()] = None
-    """Change the attributes given, or store the entity when it is not there."""
-    delete: Annotated[TypeName | None, _Given()] = None
-    """Remove the entity with the payload's id."""
+    create: Annotated[TypeName | None, _Given()] = Field(None, description="Store a whole entity.")
+    update: Annotated[TypeName | None, _Given()] = Field(
+        None, description="Change the attributes given of an entity that is there."
+    )
+    upsert: Annotated[TypeName | None, _Given()] = Field(
+        None, description="Change the attributes given, or store the entity when it is not there."
+    )
+    delete: Annotated[TypeName | None, _Given()] = Field(None, description="Remove the entity with the payload's id.")
 
     @model_validator(mode="after")
     def _one_target(self) -> Apply:
