@@ -89,6 +89,10 @@ def _function(
         hint = "Define it there; where the file itself is missing, `manage.py generate` writes a first version."
         yield Error(str(error), hint=hint, id="byron.E005")
         return
+    except Exception as error:  # whatever the developer's file does when it is imported
+        problem = f"{name} of {config.label} cannot be imported: {type(error).__name__}: {error}."
+        yield Error(problem, hint="Mend its file, or what it imports.", id="byron.E008")
+        return
     misfit = signature_misfit(function, positional, names)
     if misfit:
         given = ", ".join(["ctx", *(["its event or value"] if positional == 2 else []), *names])

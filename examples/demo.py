@@ -31,6 +31,9 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8000, help="Serve the API on this port of this machine.")
     parser.add_argument("--once", action="store_true", help="Stop everything after the demonstration.")
     options = parser.parse_args()
+    # However it is ended, it takes along what it started.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", options.port)) == 0:
             print(f"Port {options.port} is taken; choose one: make demo PORT={options.port + 1}")

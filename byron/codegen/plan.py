@@ -56,7 +56,7 @@ class Change:
 
 
 class Plan:
-    """Files to write below a root directory, all or none."""
+    """Files to write below a root directory, none of them when one that Byron owns was edited by hand."""
 
     def __init__(self, root: Path, files: Iterable[PlannedFile]) -> None:
         self.root = root

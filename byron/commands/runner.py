@@ -17,7 +17,6 @@ from byron.commands.declared import run_declared
 from byron.commands.functions import COMMANDS, HOOKS, load_function
 from byron.commands.results import check_result
 from byron.conf import byron_settings
-from byron.events.codec import encode
 from byron.events.event import Event
 from byron.events.payloads import PayloadCodec
 from byron.schema.installed import ComponentConfig
@@ -87,7 +86,7 @@ class CommandRunner:
     def _publish(self, emitted: Sequence[Event]) -> Sequence[Event]:
         if not emitted:
             return ()
-        messages = [encode(event, self._payloads.encode(event.name, event.payload)) for event in emitted]
+        messages = [self._payloads.write(event) for event in emitted]
         broker = broker_for(self.config.component.namespace)
         if broker is not self._ready:
             broker.ensure_log()

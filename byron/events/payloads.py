@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from byron.events.codec import decode_untyped, encode_payload
+from byron.events.codec import decode, decode_untyped, encode, encode_payload
+from byron.events.event import Event, Message, StoredMessage
+from byron.events.subjects import parse_subject
 from byron.exceptions import EventError
 from byron.schema.model import Component, InputType, ObjectType
 from byron.schema.names import snake_case
@@ -36,6 +38,15 @@ class PayloadCodec:
         self._structs: dict[tuple[str, bool], type[msgspec.Struct]] = {}
         self._building: set[str] = set()
         self._decoders: dict[str, msgspec.json.Decoder[Any]] = {}
+
+    def write(self, event: Event) -> Message:
+        """Return the message that carries an event. Raises EventError as `encode` does."""
+        return encode(event, self.encode(event.name, event.payload))
+
+    def read(self, message: StoredMessage) -> Event:
+        """Return the event that a stored message carries. Raises EventError when it cannot be one."""
+        name = parse_subject(message.subject).event
+        return decode(message, lambda body: self.decode(name, body))
 
     def encode(self, event: str, payload: Mapping[str, Any]) -> bytes:
         """Return a payload's JSON. Raises EventError when it is not what the event's handlers need."""

@@ -14,10 +14,8 @@ from byron.broker.base import Broker, Consumer
 from byron.cache.checkpoint import Applied, lock_checkpoint, store_checkpoint
 from byron.cache.migrations import is_pending
 from byron.conf import byron_settings
-from byron.events.codec import decode
-from byron.events.event import Event, StoredMessage
+from byron.events.event import StoredMessage
 from byron.events.payloads import PayloadCodec
-from byron.events.subjects import parse_subject
 from byron.exceptions import BrokerError, LogMismatchError
 from byron.schema.installed import ComponentConfig
 from byron.sink.apply import Applier
@@ -145,16 +143,12 @@ class Sink:
             fresh = [message for message in messages if message.position > position]
             if not fresh:
                 return
-            events = [self._decode(message) for message in fresh]
+            events = [self._payloads.read(message) for message in fresh]
             self._applier.apply(events)
             last = Applied(position=fresh[-1].position, event_id=events[-1].id, log_created=self._log_created)
             store_checkpoint(alias, name, last)
         self.applied += len(fresh)
         self._pause.reset()
-
-    def _decode(self, message: StoredMessage) -> Event:
-        name = parse_subject(message.subject).event
-        return decode(message, lambda body: self._payloads.decode(name, body))
 
 
 class _Pause:

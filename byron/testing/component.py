@@ -12,10 +12,8 @@ from byron.api.execution import GraphQLService
 from byron.broker.connection import use_broker
 from byron.broker.memory import MemoryBroker
 from byron.cache.roles import Role, acting_as
-from byron.events.codec import decode
 from byron.events.event import Event
 from byron.events.payloads import PayloadCodec
-from byron.events.subjects import parse_subject
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Command
 from byron.schema.types import SCALARS
@@ -80,11 +78,7 @@ class ComponentUnderTest:
     @property
     def events(self) -> list[Event]:
         """Everything that was emitted, in order."""
-        return [self._decoded(message) for message in self.broker.messages]
-
-    def _decoded(self, message: Any) -> Event:
-        name = parse_subject(message.subject).event
-        return decode(message, lambda body: self._payloads.decode(name, body))
+        return [self._payloads.read(message) for message in self.broker.messages]
 
     def _command(self, kind: str, name: str, arguments: Mapping[str, Any]) -> Any:
         command = self.config.component.commands.get(name)

@@ -68,6 +68,21 @@ def test_a_new_command_gets_a_first_function_and_written_ones_stay(project, mana
     assert written.read_text().endswith("# mine\n")
 
 
+def test_migrations_of_two_branches_are_named_instead_of_adding_a_third(project, manage):
+    change(project, "index: true", "index: false")
+    manage("generate")
+    migrations = project / "pupils/migrations"
+    [second] = migrations.glob("0002_*.py")
+    (migrations / "0002_from_another_branch.py").write_text(second.read_text())
+
+    finished = manage("generate", check=False)
+
+    assert finished.returncode == 1
+    assert f"pupils has several last migrations: {second.stem}, 0002_from_another_branch." in finished.stderr
+    assert "makemigrations --merge pupils" in finished.stderr
+    assert len(list(migrations.glob("000*.py"))) == 3
+
+
 def test_an_edited_generated_file_stops_it(project, manage):
     models = project / "pupils/models.py"
     models.write_text(models.read_text() + "\n# mine\n")

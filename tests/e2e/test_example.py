@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import free_port
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 HELLO = ROOT / "examples" / "hello"
 
@@ -39,8 +41,6 @@ def test_the_repository_s_manage_py_runs_it(tmp_path):
 
 @pytest.mark.broker
 def test_the_demonstration_shows_the_way_of_a_student(tmp_path):
-    from tests.processes import free_port
-
     # A Cache of its own: the checkout's one goes with another log.
     places = {"CACHE_URL": f"sqlite:///{tmp_path / 'cache.sqlite3'}", "TMPDIR": str(tmp_path)}
     shown = run(ROOT, tmp_path / "state", "examples/demo.py", "--port", str(free_port()), "--once", **places)

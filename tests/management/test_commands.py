@@ -135,6 +135,24 @@ def test_a_function_that_does_not_take_its_arguments_is_an_error(library, monkey
     assert hook.msg.endswith("declares it: too many positional arguments.")
 
 
+def test_a_function_file_that_cannot_be_imported_is_an_error_in_one_line(library, monkeypatch):
+    def fail(name):
+        raise SyntaxError("'(' was never closed", ("remember.py", 3, 1, "x = ("))
+
+    load_function.cache_clear()
+    monkeypatch.setattr("byron.commands.functions.import_module", fail)
+    with override_settings(DEBUG=True):
+        errors = [error for error in run_checks(tags=["byron"]) if "remember of" in error.msg]
+    load_function.cache_clear()
+
+    assert [(error.id, error.msg) for error in errors] == [
+        (
+            "byron.E008",
+            "remember of library cannot be imported: SyntaxError: '(' was never closed (remember.py, line 3).",
+        )
+    ]
+
+
 def test_two_components_of_one_name_are_an_error(library, monkeypatch):
     students = installed_component("students")
     monkeypatch.setitem(students.__dict__, "component", library.component)

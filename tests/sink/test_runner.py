@@ -13,7 +13,6 @@ from django.test.utils import CaptureQueriesContext
 from byron.broker.memory import MemoryBroker
 from byron.cache.checkpoint import read_checkpoint
 from byron.cache.roles import Role, acting_as
-from byron.events.codec import encode
 from byron.events.event import Event
 from byron.events.payloads import PayloadCodec
 from byron.exceptions import CacheReadError, EventError, LogMismatchError
@@ -26,7 +25,7 @@ def emit(component, name, payload, *, key=None):
     codec = PayloadCodec(component.config.component)
     event = Event(name=name, key=key or payload["id"], payload=payload, namespace="Perses", source="Test")
     component.broker.ensure_log()
-    component.broker.publish([encode(event, codec.encode(name, payload))], 1)
+    component.broker.publish([codec.write(event)], 1)
 
 
 def titles():
