@@ -28,6 +28,10 @@ class ByronSettings:
     state_directory: str = ""
     #: Events that a Sink applies in one transaction, at most.
     sink_batch_size: int = 500
+    #: Lanes in which a component's events are applied side by side, 1 to 16; a Cache on SQLite has one in any case.
+    sink_lanes: int = 1
+    #: How often a failing handler is tried before its event waits for `manage.py parked`.
+    sink_tries: int = 6
     #: Seconds before a handler that failed is tried again; doubled each time up to `sink_retry_limit`.
     sink_retry_delay: float = 0.5
     #: Longest pause between two tries of a failing handler, in seconds.

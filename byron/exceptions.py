@@ -39,6 +39,10 @@ class PublishDeniedError(BrokerError):
     """The broker's permissions do not allow this process to publish on that subject."""
 
 
+class ConsumerLostError(BrokerError):
+    """A reader of the log lost its place; it is to be opened anew at the checkpoint."""
+
+
 class LogMismatchError(BrokerError):
     """The log no longer holds what the Cache was built from; going on would skip events."""
 
@@ -53,6 +57,10 @@ class CacheReadError(CacheError):
 
 class CacheWriteError(CacheError):
     """The API tried to write the Cache."""
+
+
+class LaneLostError(CacheError):
+    """Another Sink process applies this lane now; nothing of the batch at hand was stored."""
 
 
 class CommandError(ByronError):

@@ -70,13 +70,13 @@ def byron_admin(*arguments: str, directory: Path, check: bool = True) -> subproc
 class Running:
     """A process that a test started; its output is in a file."""
 
-    def __init__(self, arguments: list[str], directory: Path, state: Path, log: Path) -> None:
+    def __init__(self, arguments: list[str], directory: Path, state: Path, log: Path, **variables: str) -> None:
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, *arguments],
                 cwd=directory,
-                env=environment(state, PYTHONUNBUFFERED="1"),
+                env=environment(state, PYTHONUNBUFFERED="1", **variables),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -123,11 +123,11 @@ class System:
         self.port = free_port()
         self._running: list[Running] = []
 
-    def start(self, *arguments: str) -> Running:
-        """Start a command of manage.py in the background."""
+    def start(self, *arguments: str, **variables: str) -> Running:
+        """Start a command of manage.py in the background, with these in its environment."""
         log = self.state / f"{arguments[0]}-{len(self._running)}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        running = Running(["manage.py", *arguments], self.project, self.state, log)
+        running = Running(["manage.py", *arguments], self.project, self.state, log, **variables)
         self._running.append(running)
         return running
 

@@ -8,7 +8,7 @@ from django.db import DatabaseError, connections
 from django.http import HttpRequest, JsonResponse
 
 from byron.broker.connection import broker_for
-from byron.cache.checkpoint import read_checkpoint
+from byron.cache.checkpoint import last_position
 from byron.cache.migrations import is_pending
 from byron.exceptions import ByronError, LogMismatchError
 from byron.schema.installed import ComponentConfig, installed_components
@@ -65,7 +65,6 @@ def _broker(config: ComponentConfig) -> str:
 
 def _position(config: ComponentConfig) -> int | None:
     try:
-        applied = read_checkpoint(config.alias, config.consumer_name)
+        return last_position(config.alias, config.consumer_name)
     except DatabaseError:
         return None
-    return applied.position if applied else 0

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from byron.events.event import Message, StoredMessage
+from byron.events.subjects import SLOTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +50,13 @@ class Closing(ABC):
 
 
 class Consumer(Closing):
-    """A durable reader of the log, in order, for one lane of one component.
+    """A reader of the log, in order, for one lane of one component.
 
-    Messages arrive at least once and in the log's order. Acknowledging one acknowledges all before
-    it; what was not acknowledged comes again after the consumer is opened anew. Methods are called
-    from one thread and block it, never the broker's own.
+    Messages arrive in the log's order and none is passed over. Whatever could leave a hole, be it an
+    outage or another reader of the same name, ends the reader with ConsumerLostError: it is to be opened
+    anew then, at the checkpoint. Acknowledging tells the broker how far this lane is, so that it can
+    say how much is waiting; what was applied, only the Cache knows. Methods are called from one thread
+    and block it, never the broker's own.
     """
 
     @abstractmethod
@@ -61,8 +64,7 @@ class Consumer(Closing):
         """Return what is there, up to `limit`, as soon as there is anything.
 
         Waits up to `timeout` seconds for the first message, never for more to fill a batch; an empty
-        list means that time ran out. Raises BrokerUnavailableError while the broker is away, and
-        LogMismatchError when the stream or the durable consumer is gone.
+        list means that time ran out. Raises ConsumerLostError, and BrokerUnavailableError after `close`.
         """
 
     @abstractmethod
@@ -78,7 +80,7 @@ class Consumer(Closing):
 
     @abstractmethod
     def close(self) -> None:
-        """Stop receiving; the durable consumer stays at the broker. Idempotent."""
+        """Stop receiving; a durable consumer stays at the broker. Idempotent."""
 
 
 class Broker(Closing):
@@ -116,14 +118,27 @@ class Broker(Closing):
         """Return the message at a position, or None when the log has none there."""
 
     @abstractmethod
-    def consumer(self, name: str, events: Sequence[str], after: int) -> Consumer:
-        """Open the durable consumer `name` over these event names, starting after a position.
+    def find(self, subject: str, event_id: str, after: int) -> int | None:
+        """Return the position, beyond `after`, of the message with this id on this subject, or None."""
+
+    @abstractmethod
+    def consumer(
+        self,
+        name: str,
+        events: Sequence[str],
+        after: int,
+        *,
+        slots: Sequence[int] = range(SLOTS),
+        durable: bool = True,
+    ) -> Consumer:
+        """Open the consumer `name` over these event names and slots, starting after a position.
 
         `after` is the Cache's checkpoint (0: from the beginning). A durable consumer that stands
         elsewhere, because the Cache was restored or rebuilt or acknowledgements were lost, is moved
         there. One that filters other events is changed to these. Two readers of one name take it from
-        each other: the caller sees to it that there is one. Raises BrokerUnavailableError, and
-        LogMismatchError when the log is missing or ends before `after`.
+        each other: the caller sees to it that there is one. One that is not durable is forgotten by
+        the broker some minutes after it was closed. Raises BrokerUnavailableError, and LogMismatchError
+        when the log is missing or ends before `after`.
         """
 
     @abstractmethod

@@ -5,19 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from time import monotonic
+from time import monotonic, time
 
 from byron.broker.base import Acknowledgement, Broker, Consumer, LogInfo
 from byron.events.event import Message, StoredMessage
-from byron.events.subjects import event_filter
-from byron.exceptions import BrokerError, BrokerUnavailableError, LogMismatchError
+from byron.events.subjects import SLOTS, split_subject
+from byron.exceptions import BrokerError, BrokerUnavailableError, ConsumerLostError, LogMismatchError
 
 
 class MemoryBroker(Broker):
     """A namespace's event log as a list, which tests may read as `messages`.
 
     Setting `available` to False simulates an outage: every operation then raises
-    BrokerUnavailableError, and waiting fetches do so when their time runs out.
+    BrokerUnavailableError, and open consumers are lost, also once it is over.
     """
 
     supports_persistence = False
@@ -28,6 +28,7 @@ class MemoryBroker(Broker):
         self._positions: dict[str, int] = {}
         self._created: datetime | None = None
         self._available = True
+        self._outages = 0
         self._closed = False
         self._changed = threading.Condition()
 
@@ -39,6 +40,7 @@ class MemoryBroker(Broker):
     def available(self, value: bool) -> None:
         with self._changed:
             self._available = value
+            self._outages += not value
             self._changed.notify_all()
 
     def _require_available(self) -> None:
@@ -79,7 +81,13 @@ class MemoryBroker(Broker):
             return Acknowledgement(position=known, duplicate=True)
         position = len(self.messages) + 1
         self.messages.append(
-            StoredMessage(subject=message.subject, headers=dict(message.headers), body=message.body, position=position)
+            StoredMessage(
+                subject=message.subject,
+                headers=dict(message.headers),
+                body=message.body,
+                position=position,
+                logged=time(),
+            )
         )
         self._positions[message.id] = position
         return Acknowledgement(position=position)
@@ -90,7 +98,24 @@ class MemoryBroker(Broker):
             self._log_info()
             return self.messages[position - 1] if 0 < position <= len(self.messages) else None
 
-    def consumer(self, name: str, events: Sequence[str], after: int) -> MemoryConsumer:
+    def find(self, subject: str, event_id: str, after: int) -> int | None:
+        with self._changed:
+            self._require_available()
+            self._log_info()
+            for message in self.messages[after:]:
+                if message.subject == subject and message.headers.get("ce-id") == event_id:
+                    return message.position
+        return None
+
+    def consumer(
+        self,
+        name: str,
+        events: Sequence[str],
+        after: int,
+        *,
+        slots: Sequence[int] = range(SLOTS),
+        durable: bool = True,
+    ) -> MemoryConsumer:
         if not events:
             raise BrokerError(f"Consumer {name!r} needs the name of at least one event.")
         with self._changed:
@@ -98,7 +123,7 @@ class MemoryBroker(Broker):
             last = self._log_info().last
         if last < after:
             raise LogMismatchError(f"The log ends at position {last}, before the checkpoint {after}.")
-        return MemoryConsumer(self, frozenset(event_filter(self.namespace, event) for event in events), after)
+        return MemoryConsumer(self, frozenset(events), frozenset(slots), after)
 
     def is_connected(self) -> bool:
         return self._available and not self._closed
@@ -112,10 +137,12 @@ class MemoryBroker(Broker):
 class MemoryConsumer(Consumer):
     """A reader of a MemoryBroker's list. Only the caller's checkpoint outlives it."""
 
-    def __init__(self, broker: MemoryBroker, filters: frozenset[str], after: int) -> None:
+    def __init__(self, broker: MemoryBroker, events: frozenset[str], slots: frozenset[int], after: int) -> None:
         self._broker = broker
-        self._filters = filters
+        self._events = events
+        self._slots = slots
         self._position = after
+        self._outages = broker._outages
         self._closed = False
 
     def fetch(self, limit: int, timeout: float) -> list[StoredMessage]:
@@ -125,14 +152,13 @@ class MemoryConsumer(Consumer):
             while True:
                 if self._closed:
                     raise BrokerUnavailableError("The consumer is closed.")
-                available = broker.is_connected()
-                found = self._take(limit) if available else []
+                if self._outages != broker._outages or not broker.is_connected():
+                    raise ConsumerLostError("The consumer lost its place in the log: the broker went away.")
+                found = self._take(limit)
                 remaining = deadline - monotonic()
-                if found or (remaining <= 0 and available):
+                if found or remaining <= 0:
                     return found
-                if remaining <= 0:
-                    broker._require_available()
-                broker._changed.wait(max(remaining, 0.0))
+                broker._changed.wait(remaining)
 
     def _take(self, limit: int) -> list[StoredMessage]:
         found: list[StoredMessage] = []
@@ -145,8 +171,8 @@ class MemoryConsumer(Consumer):
         return found
 
     def _matches(self, subject: str) -> bool:
-        namespace, _, _, event = subject.split(".", 3)
-        return f"{namespace}.*.*.{event}" in self._filters
+        _, slot, _, event = split_subject(subject)
+        return event in self._events and slot in self._slots
 
     def acknowledge(self, position: int) -> None:
         """Do nothing: without a broker's memory of its readers, the caller's checkpoint is all there is."""

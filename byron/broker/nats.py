@@ -7,18 +7,20 @@ import os
 import re
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 from byron.broker import nats_api
 from byron.broker.base import Acknowledgement, Broker, LogInfo
 from byron.broker.nats_api import call_api, find, stream_config
 from byron.broker.nats_consumer import NatsConsumer
+from byron.broker.nats_durable import consumer_config
 from byron.broker.nats_link import Link
 from byron.broker.nats_publisher import Publisher
 from byron.broker.nats_session import Request, Session, UnansweredError, public_addresses
 from byron.events.event import Message, StoredMessage
-from byron.events.subjects import event_filter, namespace_filter, stream_name
+from byron.events.subjects import SLOTS, event_filters, namespace_filter, stream_name
 from byron.exceptions import BrokerError, BrokerUnavailableError, LogMismatchError
 
 T = TypeVar("T")
@@ -114,11 +116,11 @@ class NatsBroker(Broker):
         return link.call(publisher.publish(messages, timeout))
 
     def get(self, position: int) -> StoredMessage | None:
-        return self._call(self._get, position) if position > 0 else None
+        return self._call(self._read, {"seq": position}) if position > 0 else None
 
-    async def _get(self, position: int) -> StoredMessage | None:
+    async def _read(self, question: Mapping[str, Any]) -> StoredMessage | None:
         session = await self._session()
-        request = Request(subject=f"$JS.API.DIRECT.GET.{self._stream}", body=json.dumps({"seq": position}).encode())
+        request = Request(subject=f"$JS.API.DIRECT.GET.{self._stream}", body=json.dumps(question).encode())
         try:
             answer = await session.exchange([request], nats_api.API_TIMEOUT)
         except UnansweredError as error:
@@ -131,21 +133,41 @@ class NatsBroker(Broker):
             await self._log_info()
             raise BrokerUnavailableError("The event log is not readable at the moment.")
         if "Status" in headers:
-            raise BrokerError(f"The broker refused to read position {position}: {headers}.")
+            raise BrokerError(f"The broker refused to read {question}: {headers}.")
         return StoredMessage(
             subject=headers["Nats-Subject"],
             headers={name: value for name, value in headers.items() if name not in _ADDED_BY_GET},
             body=answer.data,
             position=int(headers["Nats-Sequence"]),
+            logged=datetime.fromisoformat(headers["Nats-Time-Stamp"]).timestamp(),
         )
 
-    def consumer(self, name: str, events: Sequence[str], after: int) -> NatsConsumer:
+    def find(self, subject: str, event_id: str, after: int) -> int | None:
+        return self._call(self._find, subject, event_id, after)
+
+    async def _find(self, subject: str, event_id: str, after: int) -> int | None:
+        while True:
+            stored = await self._read({"seq": after + 1, "next_by_subj": subject})
+            if stored is None or stored.headers.get("ce-id") == event_id:
+                return stored.position if stored is not None else None
+            after = stored.position
+
+    def consumer(
+        self,
+        name: str,
+        events: Sequence[str],
+        after: int,
+        *,
+        slots: Sequence[int] = range(SLOTS),
+        durable: bool = True,
+    ) -> NatsConsumer:
         if not _CONSUMER_NAME.fullmatch(name):
             raise BrokerError(f"{name!r} cannot name a consumer: only letters, digits, '_' and '-' can.")
         if not events:
             raise BrokerError(f"Consumer {name!r} needs the name of at least one event.")
-        filters = [event_filter(self.namespace, event) for event in dict.fromkeys(events)]
-        consumer = NatsConsumer(self._connection()[0], self._stream, name, filters, after)
+        filters = event_filters(self.namespace, events, slots)
+        config = consumer_config(name, filters, after, durable=durable)
+        consumer = NatsConsumer(self._connection()[0], self._stream, config)
         self._call(consumer.start)
         return consumer
 

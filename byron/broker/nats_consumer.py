@@ -1,4 +1,4 @@
-"""Reading a namespace's log through a durable JetStream pull consumer."""
+"""Reading a namespace's log through a JetStream pull consumer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -17,12 +17,12 @@ from nats.errors import Error as NatsError
 from nats.js.api import Header
 
 from byron.broker.base import Consumer
-from byron.broker.nats_api import SECOND, JetStreamError, find
-from byron.broker.nats_durable import consumer_config, place, require_log
+from byron.broker.nats_api import SECOND, find
+from byron.broker.nats_durable import place, require_log
 from byron.broker.nats_link import Link
 from byron.broker.nats_session import Session
 from byron.events.event import StoredMessage
-from byron.exceptions import BrokerError, BrokerUnavailableError, LogMismatchError
+from byron.exceptions import BrokerError, BrokerUnavailableError, ConsumerLostError
 
 logger = logging.getLogger("byron.broker")
 
@@ -44,17 +44,10 @@ _REQUEST_LIFETIME = 30
 _HEARTBEAT = 3
 _SILENCE = 3 * _HEARTBEAT
 
-#: Seconds between two tries to open the durable consumer again.
-_REOPEN_PAUSE = 0.2
-
-#: Why a delivery broke, where it matters for what comes next.
-_DELETED = "consumer deleted"
-_NOBODY = "no responders"
-
 
 @dataclass(slots=True)
 class _Delivery:
-    """One opening of the durable consumer, from which messages come in unbroken sequence."""
+    """An open consumer, from which messages come in unbroken sequence."""
 
     session: Session
     subscription: Any
@@ -78,34 +71,34 @@ class _Delivery:
 class _Received:
     position: int
     size: int
+    logged: float
     message: Msg
+
+
+def _seconds(nanoseconds: int) -> float:
+    # To the microsecond, as a message that is read by its position has it.
+    return nanoseconds // 1000 / 1_000_000
 
 
 class NatsConsumer(Consumer):
     """Keeps a pull request waiting at the server and what it brings in a bounded buffer.
 
     A task on the link's loop asks for messages before the buffer runs dry. Whatever could leave a
-    hole, be it a lost connection, a missing delivery number or silence, makes it drop the buffer and
-    open the durable consumer again after the last position handed to the caller; so positions only
-    ever grow, and none is passed over. `fetch` waits through short outages.
+    hole, be it a lost connection, a missing delivery number or silence, ends the reader.
     """
 
-    def __init__(self, link: Link, stream: str, name: str, filters: Sequence[str], after: int) -> None:
+    def __init__(self, link: Link, stream: str, config: Mapping[str, Any]) -> None:
         self._link = link
         self._stream = stream
-        self._name = name
-        self._filters = filters
-        self._log_created = ""
+        self._config = config
+        self._name: str = config["name"]
         self._delivery: _Delivery | None = None
         self._driver: asyncio.Task[None] | None = None
         # What follows is shared with the caller's thread.
         self._condition = threading.Condition()
         self._buffer: deque[_Received] = deque()
         self._buffered_bytes = 0
-        self._position = after
-        self._received = after
         self._unacknowledged: deque[tuple[int, str]] = deque()
-        self._away = False
         self._closed = False
         self._problem: BrokerError | None = None
 
@@ -114,18 +107,15 @@ class NatsConsumer(Consumer):
     def fetch(self, limit: int, timeout: float) -> list[StoredMessage]:
         deadline = monotonic() + timeout
         with self._condition:
-            while not self._buffer or self._problem is not None:
+            while not self._buffer or self._closed:
                 if self._problem is not None:
                     raise self._problem
                 remaining = deadline - monotonic()
                 if remaining <= 0:
-                    if self._away:
-                        raise BrokerUnavailableError("The broker is away; what it has comes when it is back.")
                     return []
                 self._condition.wait(remaining)
             taken = [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
             self._buffered_bytes -= sum(item.size for item in taken)
-            self._position = taken[-1].position
             self._unacknowledged.extend((item.position, item.message.reply) for item in taken)
             delivery = self._delivery
         if delivery is not None:
@@ -136,6 +126,7 @@ class NatsConsumer(Consumer):
                 headers=item.message.headers or {},
                 body=item.message.data,
                 position=item.position,
+                logged=item.logged,
             )
             for item in taken
         ]
@@ -146,7 +137,6 @@ class NatsConsumer(Consumer):
             while self._unacknowledged and self._unacknowledged[0][0] <= position:
                 reply = self._unacknowledged.popleft()[1]
             delivery = self._delivery
-        # Nothing to send for positions of before a reopening: the consumer was opened after them.
         if reply and delivery is not None:
             self._on_loop(lambda: self._link.spawn(self._send(delivery, reply, b"+ACK")))
 
@@ -176,8 +166,9 @@ class NatsConsumer(Consumer):
     # The loop's side.
 
     async def start(self) -> None:
-        """Open the durable consumer and begin to ask for messages."""
+        """Open the consumer and begin to ask for messages."""
         delivery = await self._open(await self._link.session())
+        self._delivery = delivery
         self._driver = self._link.spawn(self._drive(delivery))
 
     async def _stop(self) -> None:
@@ -190,25 +181,22 @@ class NatsConsumer(Consumer):
         session = await self._link.session()
         info = await find(session, f"CONSUMER.INFO.{self._stream}.{self._name}")
         if info is None:
-            raise self._gone()
+            raise ConsumerLostError(f"The consumer {self._name!r} was deleted at the broker.")
         with self._condition:
             delivery, buffered = self._delivery, len(self._buffer)
         # The answer may be older than the messages that overtook it: then this is negative and makes up for them.
         on_their_way = info["delivered"]["consumer_seq"] - delivery.sequence if delivery is not None else 0
         return max(0, int(info["num_pending"]) + buffered + on_their_way)
 
-    def _gone(self) -> LogMismatchError:
-        return LogMismatchError(f"The durable consumer {self._name!r} was deleted at the broker.")
-
     async def _drive(self, delivery: _Delivery) -> None:
         """Keep messages coming until the consumer is closed or cannot go on."""
         try:
-            while True:
-                await self._pump(delivery)
-                await self._end(delivery)
-                delivery = await self._reopen(delivery)
+            await self._pump(delivery)
+            reason = delivery.broken or "connection lost"
+            logger.info("consumer lost name=%s reason=%s", self._name, reason)
+            self._fail(ConsumerLostError(f"The consumer {self._name!r} lost its place in the log: {reason}."))
+            await self._end(delivery)
         except BrokerError as error:
-            logger.error("consumer stopped name=%s error=%s", self._name, error)
             self._fail(error)
         finally:
             self._fail(BrokerUnavailableError("The connection to the broker is closed."))
@@ -232,49 +220,17 @@ class NatsConsumer(Consumer):
                     delivery.break_off("silence")
         delivery.session.wakes.discard(delivery.wake)
 
-    async def _reopen(self, delivery: _Delivery) -> _Delivery:
-        if delivery.broken == _DELETED:
-            raise self._gone()
-        reason = delivery.broken or "connection lost"
-        with self._condition:
-            self._away = True
-        while True:
-            try:
-                session = await self._link.session()
-                if delivery.broken == _NOBODY:
-                    await self._require_durable(session)
-                reopened = await self._open(session)
-            except BrokerUnavailableError:
-                await asyncio.sleep(_REOPEN_PAUSE)
-                continue
-            except JetStreamError as error:
-                if not error.passes:
-                    raise
-                await asyncio.sleep(_REOPEN_PAUSE)
-                continue
-            logger.info("consumer reopened name=%s after=%d reason=%s", self._name, self._position, reason)
-            return reopened
-
-    async def _require_durable(self, session: Session) -> None:
-        if await find(session, f"CONSUMER.INFO.{self._stream}.{self._name}") is None:
-            raise self._gone()
-
     async def _open(self, session: Session) -> _Delivery:
-        """Make the durable consumer stand after the last position handed out, and subscribe to it."""
-        with self._condition:
-            self._delivery = None
-            self._buffer.clear()
-            self._buffered_bytes = 0
-            self._unacknowledged.clear()
-            after = self._received = self._position
-        self._log_created = await require_log(session, self._stream, after=after, created=self._log_created)
-        durable = await place(session, self._stream, consumer_config(self._name, self._filters, after))
+        """Make the consumer stand where it is to start, and subscribe to it."""
+        self._received: int = self._config["opt_start_seq"] - 1
+        await require_log(session, self._stream, self._received)
+        placed = await place(session, self._stream, self._config)
         inbox = session.client.new_inbox()
         delivery = _Delivery(
             session=session,
             subscription=None,
             inbox=inbox,
-            sequence=durable["delivered"]["consumer_seq"],
+            sequence=placed["delivered"]["consumer_seq"],
             batch_bytes=max(_BATCH_BYTES, session.client.max_payload + _ENVELOPE_BYTES),
         )
 
@@ -285,9 +241,6 @@ class NatsConsumer(Consumer):
             delivery.subscription = await session.subscribe(f"{inbox}.*", receive)
         except NatsError as error:
             raise BrokerUnavailableError("The connection to the broker was lost.") from error
-        with self._condition:
-            self._delivery = delivery
-            self._away = False
         return delivery
 
     async def _end(self, delivery: _Delivery) -> None:
@@ -300,10 +253,9 @@ class NatsConsumer(Consumer):
 
     async def _send(self, delivery: _Delivery, subject: str, body: bytes, reply: str = "") -> None:
         try:
-            if delivery is self._delivery:
-                await delivery.session.client.publish(subject, body, reply)
+            await delivery.session.client.publish(subject, body, reply)
         except NatsError as error:
-            # What a lost connection takes along is made good by opening the consumer again.
+            # The driver finds the loss by itself.
             logger.debug("consumer could not send name=%s error=%s", self._name, error)
 
     async def _ask(self, delivery: _Delivery) -> None:
@@ -318,13 +270,13 @@ class NatsConsumer(Consumer):
             "batch": _BATCH,
             "max_bytes": delivery.batch_bytes,
             "expires": _REQUEST_LIFETIME * SECOND,
-            "idle_heartbeat": _HEARTBEAT * SECOND,
+            "idle_heartbeat": int(_HEARTBEAT * SECOND),
         }
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}"
         await self._send(delivery, subject, json.dumps(request).encode(), f"{delivery.inbox}.{delivery.requests}")
 
     async def _receive(self, delivery: _Delivery, message: Msg) -> None:
-        if delivery is not self._delivery or delivery.broken:
+        if delivery.broken or self._closed:
             return
         delivery.heard = monotonic()
         if not message.reply.startswith("$JS.ACK."):
@@ -343,7 +295,7 @@ class NatsConsumer(Consumer):
             size = len(message.data)
             with self._condition:
                 self._received = position
-                self._buffer.append(_Received(position, size, message))
+                self._buffer.append(_Received(position, size, _seconds(int(fields[place + 2])), message))
                 self._buffered_bytes += size
                 self._condition.notify()
         if delivery.outstanding < _BATCH // 2:
@@ -355,9 +307,9 @@ class NatsConsumer(Consumer):
             if int(headers.get("Nats-Last-Consumer", delivery.sequence)) != delivery.sequence:
                 delivery.break_off("delivery missing")
         elif status == "503":
-            delivery.break_off(_NOBODY)
+            delivery.break_off("no responders")
         elif description.startswith("Consumer Deleted"):
-            delivery.break_off(_DELETED)
+            delivery.break_off("it was deleted at the broker")
         elif "Nats-Pending-Messages" in headers:
             left = int(headers["Nats-Pending-Messages"])
             if left == _BATCH and "MaxBytes" in description:

@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from nats.aio.client import Client
@@ -62,13 +63,23 @@ class _Waiting:
 
 
 class _Client(Client):
-    """nats-py's client, with two of its inner methods replaced."""
+    """nats-py's client, with some of its inner methods replaced."""
 
     async def _close(self, status: int, do_cbs: bool = True) -> None:
         # It would write what is pending to a connection that may be dead, and fail in the middle of cleaning up.
         self._pending.clear()
         self._pending_data_size = 0
         await super()._close(status, do_cbs)
+
+    def _build_message(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    ) -> Any:
+        try:
+            return super()._build_message(sid, subject, reply, data, headers)
+        except UnicodeDecodeError:
+            # Theirs would stop reading, silently and for ever. No event of Byron's has such a subject.
+            readable = subject.decode("utf-8", "replace").encode()
+            return super()._build_message(sid, readable, reply, data, headers)
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:

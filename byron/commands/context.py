@@ -38,6 +38,34 @@ def _attributes(entity: models.Model) -> dict[str, Any]:
     return {field.name: getattr(entity, field.attname) for field in entity._meta.concrete_fields}
 
 
+def new_event(
+    config: ComponentConfig,
+    payloads: PayloadCodec,
+    name: str,
+    payload: Mapping[str, Any] | models.Model,
+    *,
+    key: str | None = None,
+    **origin: Any,
+) -> Event:
+    """Return an event of a component, its key taken from the payload unless it is given.
+
+    `origin` is what else the event tells of where it comes from: `correlation_id`, `causation_id`, `id`...
+    Raises EventError when the payload has no key, and for a name that schema.yaml could not declare.
+    """
+    if not _EVENT_NAME.fullmatch(name):
+        raise EventError(f"{name!r} cannot name an event: use words joined by dots, such as new.student.")
+    content = _attributes(payload) if isinstance(payload, models.Model) else dict(payload)
+    return Event(
+        name=name,
+        key=payloads.key(name, content) if key is None else key,
+        payload=content,
+        namespace=config.component.namespace,
+        source=config.component.name,
+        version=payloads.version(name),
+        **origin,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """The first argument of a command and of its hooks."""
@@ -70,16 +98,12 @@ class Context:
         `key` names another. Raises EventError when the payload has no key, and for a name that schema.yaml
         could not declare.
         """
-        if not _EVENT_NAME.fullmatch(name):
-            raise EventError(f"{name!r} cannot name an event: use words joined by dots, such as new.student.")
-        content = _attributes(payload) if isinstance(payload, models.Model) else dict(payload)
-        event = Event(
-            name=name,
-            key=self.payloads.key(name, content) if key is None else key,
-            payload=content,
-            namespace=self.config.component.namespace,
-            source=self.config.component.name,
-            version=self.payloads.version(name),
+        event = new_event(
+            self.config,
+            self.payloads,
+            name,
+            payload,
+            key=key,
             correlation_id=self.correlation_id,
             traceparent=self.traceparent,
         )

@@ -17,6 +17,9 @@ from byron.exceptions import EventError
 SPEC_VERSION = "1.0"
 CONTENT_TYPE = "application/json"
 
+#: Characters of an event's id that tell it from others.
+LONGEST_ID = 255
+
 #: From a body's bytes to the payload that handlers see; raises ValueError when it breaks its contract.
 PayloadDecoder = Callable[[bytes], Mapping[str, Any]]
 
@@ -87,13 +90,21 @@ def _header_text(value: str) -> str:
     )
 
 
+def message_id(message: StoredMessage) -> str:
+    """Return a stored message's event id as any database can hold it; empty when it has none."""
+    return message.headers.get("ce-id", "")[:LONGEST_ID].replace("\x00", "")
+
+
 def decode(message: StoredMessage, decode_payload: PayloadDecoder = decode_untyped) -> Event:
     """Return the event that a stored message carries.
 
     Raises EventError when a header that Byron needs is missing or the body breaks its contract.
     """
     subject = parse_subject(message.subject)
-    headers = {name.lower(): value for name, value in message.headers.items()}
+    headers = message.headers
+    if "ce-id" not in headers:
+        # CloudEvents' names are in lower case; NATS keeps them as they were sent.
+        headers = {name.lower(): value for name, value in headers.items()}
     try:
         namespace, source = headers["ce-source"].strip("/").split("/", 1)
         event_id, moment = headers["ce-id"], datetime.fromisoformat(headers["ce-time"])

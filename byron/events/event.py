@@ -63,3 +63,5 @@ class StoredMessage:
     headers: Mapping[str, str]
     body: bytes
     position: int
+    #: When the log took it, in seconds since 1970 by the broker's clock.
+    logged: float = 0.0

@@ -6,7 +6,8 @@ On the wire an attribute has the name that schema.yaml gives it; in Python it is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import partial
 from types import GenericAlias
 from typing import Annotated, Any, Literal
 
@@ -14,7 +15,7 @@ import msgspec
 
 from byron.events.codec import decode, decode_untyped, encode, encode_payload
 from byron.events.event import Event, Message, StoredMessage
-from byron.events.subjects import parse_subject
+from byron.events.subjects import split_subject
 from byron.exceptions import EventError
 from byron.schema.model import Component, InputType, ObjectType
 from byron.schema.names import snake_case
@@ -22,6 +23,20 @@ from byron.schema.type_ref import TypeRef
 from byron.schema.types import LONGEST_ID, SCALARS
 
 EntityId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Form:
+    """What the payload of one event is to look like, and how its attributes are called on either side."""
+
+    name: str
+    #: Whether `events:` declares it, so that nothing else may be in it.
+    strict: bool
+    #: Whether nothing may be missing.
+    whole: bool
+    decoder: msgspec.json.Decoder[Any]
+    wire_names: Mapping[str, str]
+    python_names: Mapping[str, str]
 
 
 class PayloadCodec:
@@ -37,7 +52,7 @@ class PayloadCodec:
         self._component = component
         self._structs: dict[tuple[str, bool], type[msgspec.Struct]] = {}
         self._building: set[str] = set()
-        self._decoders: dict[str, msgspec.json.Decoder[Any]] = {}
+        self._forms: dict[str, _Form | None] = {}
 
     def write(self, event: Event) -> Message:
         """Return the message that carries an event. Raises EventError as `encode` does."""
@@ -45,33 +60,40 @@ class PayloadCodec:
 
     def read(self, message: StoredMessage) -> Event:
         """Return the event that a stored message carries. Raises EventError when it cannot be one."""
-        name = parse_subject(message.subject).event
-        return decode(message, lambda body: self.decode(name, body))
+        name = split_subject(message.subject)[3]
+        event = decode(message, partial(self.decode, name))
+        if name in self._component.events and event.version > self.version(name):
+            raise EventError(
+                f"Message {message.position} ({name}) has version {event.version} of its payload; "
+                f"schema.yaml knows version {self.version(name)}."
+            )
+        return event
 
     def encode(self, event: str, payload: Mapping[str, Any]) -> bytes:
         """Return a payload's JSON. Raises EventError when it is not what the event's handlers need."""
-        shape = self._component.payload_type(event)
-        if shape is None:
+        form = self._form(event)
+        if form is None:
             return encode_payload(payload)
-        names = _wire_names(shape)
-        body = encode_payload({names.get(key, key): value for key, value in payload.items()})
-        if self._component.carries_whole(event):
+        body = encode_payload({form.wire_names.get(key, key): value for key, value in payload.items()})
+        if form.whole:
             try:
-                self._decoder(event, shape).decode(body)
+                form.decoder.decode(body)
             except msgspec.ValidationError as error:
-                raise EventError(f"The event {event} does not fit {shape.name}: {error}.") from error
+                raise EventError(f"The event {event} does not fit {form.name}: {error}.") from error
         return body
 
     def decode(self, event: str, body: bytes) -> Mapping[str, Any]:
         """Return the payload that handlers see. Raises ValueError when it breaks its declaration."""
-        shape = self._component.payload_type(event)
-        if shape is None:
+        form = self._form(event)
+        if form is None:
             return decode_untyped(body)
-        if event in self._component.events:
-            decoded = msgspec.structs.asdict(self._decoder(event, shape).decode(body))
+        if form.strict:
+            decoded = msgspec.structs.asdict(form.decoder.decode(body))
             # What the payload leaves out is not there: an update of some attributes leaves the others alone.
             return {name: value for name, value in decoded.items() if value is not msgspec.UNSET}
-        names = {wire: python for python, wire in _wire_names(shape).items()}
+        if form.whole:
+            form.decoder.decode(body)
+        names = form.python_names
         return {names.get(key, key): value for key, value in decode_untyped(body).items()}
 
     def key(self, event: str, payload: Mapping[str, Any]) -> str:
@@ -91,10 +113,22 @@ class PayloadCodec:
         declared = self._component.events.get(event)
         return declared.version if declared else 1
 
-    def _decoder(self, event: str, shape: ObjectType | InputType) -> msgspec.json.Decoder[Any]:
-        if event not in self._decoders:
-            self._decoders[event] = msgspec.json.Decoder(self._struct(shape, event in self._component.events))
-        return self._decoders[event]
+    def _form(self, event: str) -> _Form | None:
+        """Return the form of an event's payload; None when nothing tells it."""
+        if event not in self._forms:
+            shape, strict = self._component.payload_type(event), event in self._component.events
+            self._forms[event] = None if shape is None else self._make_form(event, shape, strict)
+        return self._forms[event]
+
+    def _make_form(self, event: str, shape: ObjectType | InputType, strict: bool) -> _Form:
+        return _Form(
+            name=shape.name,
+            strict=strict,
+            whole=self._component.carries_whole(event),
+            decoder=msgspec.json.Decoder(self._struct(shape, strict)),
+            wire_names={attribute.python_name: attribute.name for attribute in shape.attributes},
+            python_names={attribute.name: attribute.python_name for attribute in shape.attributes},
+        )
 
     def _struct(self, shape: ObjectType | InputType, strict: bool) -> type[msgspec.Struct]:
         known = self._structs.get((shape.name, strict))
@@ -137,8 +171,3 @@ class PayloadCodec:
 
 def _field(name: str, annotation: Any, reference: TypeRef) -> tuple[Any, ...]:
     return (name, annotation) if reference.required else (name, annotation | msgspec.UnsetType, msgspec.UNSET)
-
-
-@lru_cache(maxsize=256)
-def _wire_names(shape: ObjectType | InputType) -> dict[str, str]:
-    return {attribute.python_name: attribute.name for attribute in shape.attributes}

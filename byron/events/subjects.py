@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -14,7 +15,10 @@ SLOTS = 16
 #: NATS refuses control lines over 4 KiB; this leaves room for the event's name and the reply subject.
 LONGEST_KEY = 3072
 
+_SHARES = frozenset(str(slot) for slot in range(SLOTS))
+
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+_PLAIN = re.compile("[A-Za-z0-9_-]+")
 _ESCAPE = re.compile(rb"=([0-9A-F]{2})")
 
 
@@ -40,6 +44,8 @@ def encode_key(key: str) -> str:
     """
     if not key:
         return "="
+    if _PLAIN.fullmatch(key) and len(key) <= LONGEST_KEY:
+        return key
     try:
         raw = key.encode()
     except UnicodeEncodeError as error:
@@ -55,6 +61,8 @@ def decode_key(token: str) -> str:
 
     Raises EventError for a token it cannot have made.
     """
+    if _PLAIN.fullmatch(token) and len(token) <= LONGEST_KEY:
+        return token
     if token == "=":
         return ""
     try:
@@ -71,9 +79,10 @@ def event_subject(namespace: str, event: str, key: str) -> str:
     return f"{namespace.lower()}.{slot_of(key)}.{encode_key(key)}.{event}"
 
 
-def event_filter(namespace: str, event: str) -> str:
-    """Return the pattern that matches one event name for every key."""
-    return f"{namespace.lower()}.*.*.{event}"
+def event_filters(namespace: str, events: Iterable[str], slots: Collection[int]) -> list[str]:
+    """Return the patterns that match these event names for every key of these slots."""
+    shares = ["*"] if len(slots) == SLOTS else [str(slot) for slot in slots]
+    return [f"{namespace.lower()}.{share}.*.{event}" for event in dict.fromkeys(events) for share in shares]
 
 
 def namespace_filter(namespace: str) -> str:
@@ -84,6 +93,15 @@ def namespace_filter(namespace: str) -> str:
 def stream_name(namespace: str) -> str:
     """Return the name of the stream that holds a namespace's event log."""
     return namespace.lower()
+
+
+def split_subject(subject: str) -> tuple[str, int, str, str]:
+    """Return a subject's namespace, slot, encoded key and event name, without looking whether the key is one.
+
+    What is not a slot, in a message that someone else published, counts as slot 0.
+    """
+    namespace, share, key, event = (*subject.split(".", 3), "", "", "")[:4]
+    return namespace, int(share) if share in _SHARES else 0, key, event
 
 
 def parse_subject(subject: str) -> Subject:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -11,47 +12,78 @@ from django.db import models
 
 from byron.commands.context import component_models
 from byron.commands.functions import HANDLERS, HOOKS, load_function
-from byron.events.event import Event
+from byron.events.event import Event, StoredMessage
+from byron.events.payloads import PayloadCodec
 from byron.exceptions import EventError
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Handler, ObjectType
 from byron.sink.context import HandlerContext
+from byron.sink.outbox import Emission
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """An event, and the message that carried it."""
+
+    message: StoredMessage
+    event: Event
 
 
 class Applier:
     """Apply events to one component's Cache by its handlers, written or declared."""
 
-    def __init__(self, config: ComponentConfig) -> None:
+    def __init__(self, config: ComponentConfig, payloads: PayloadCodec) -> None:
+        #: The handler at work; after an error, the one that failed.
+        self.handler = ""
+        #: What handlers emitted since the caller last took it away.
+        self.emitted: list[Emission] = []
         self._config = config
+        self._payloads = payloads
         self._db = component_models(config)
+        self._spellings = {name: _spellings(entity) for name, entity in config.component.types.items()}
 
-    def apply(self, events: Sequence[Event]) -> None:
-        """Apply events in order. A run of plain creates of one type becomes one statement.
+    def apply(self, items: Sequence[Incoming], enough: Callable[[], bool] = lambda: False) -> int:
+        """Apply events in order, until all are applied or it is enough, and return how many were.
 
-        Raises whatever a handler raises; the caller's transaction is to be rolled back then.
+        A run of plain creates of one type becomes one statement. Raises whatever a handler raises; the
+        caller's transaction is to be rolled back then.
         """
-        for bulk, run in groupby(events, key=self._bulk_target):
-            if bulk is None:
-                for event in run:
-                    self._handle(event)
+        done = 0
+        for handler, run in groupby(items, key=self._bulk_handler):
+            if handler is not None:
+                events = [item.event for item in run]
+                self._create(handler, events)
+                done += len(events)
             else:
-                self._create(bulk, list(run))
+                for item in run:
+                    self._handle(item)
+                    done += 1
+                    if enough():
+                        return done
+            if enough():
+                return done
+        return done
 
-    def _bulk_target(self, event: Event) -> str | None:
-        """Return the type that an event plainly creates, when nothing else reacts to it."""
-        handlers = self._config.component.handlers.get(event.name, ())
+    def _bulk_handler(self, item: Incoming) -> Handler | None:
+        """Return the handler that plainly creates of an event, when nothing else reacts to it."""
+        handlers = self._config.component.handlers.get(item.event.name, ())
         if len(handlers) != 1:
             return None
         handler = handlers[0]
         plain = not handler.hooks.before and not handler.hooks.after
-        return handler.apply.create if plain and handler.apply else None
+        return handler if plain and handler.apply and handler.apply.create else None
 
-    def _handle(self, event: Event) -> None:
+    def _handle(self, item: Incoming) -> None:
+        event = item.event
         for handler in self._config.component.handlers.get(event.name, ()):
+            self.handler = handler.name
             context = HandlerContext(
                 db=self._db,
                 log=logging.getLogger(f"{self._config.name}.{handler.python_name}"),
                 config=self._config,
+                payloads=self._payloads,
+                handler=handler.name,
+                event=event,
             )
             for hook in handler.hooks.before:
                 load_function(self._config, HOOKS, hook)(context, event)
@@ -61,17 +93,20 @@ class Applier:
                 self._apply_declared(handler, event)
             for hook in handler.hooks.after:
                 load_function(self._config, HOOKS, hook)(context, event)
+            self.emitted += [
+                Emission(cause=item.message, message=self._payloads.write(emitted)) for emitted in context.emitted
+            ]
 
     def _apply_declared(self, handler: Handler, event: Event) -> None:
         if handler.apply is None:
             return
         target, operation = handler.apply.target, handler.apply.operation
         if operation == "create":
-            self._create(target, [event])
+            self._create(handler, [event])
             return
         manager = self._model(target)._default_manager
         identity = _identity(event)
-        given = dict(_attributes(self._config.component.types[target], event.payload))
+        given = self._attributes(target, event)
         if operation == "delete":
             manager.filter(pk=identity).delete()
         elif operation == "update":
@@ -79,11 +114,13 @@ class Applier:
         else:
             manager.update_or_create(pk=identity, defaults=given)
 
-    def _create(self, target: str, events: Sequence[Event]) -> None:
+    def _create(self, handler: Handler, events: Sequence[Event]) -> None:
         """Store whole entities, replacing those that are there: applying twice is applying once."""
+        self.handler = handler.name
+        target = handler.apply.target if handler.apply else ""
         model, entity = self._model(target), self._config.component.types[target]
         # One statement cannot touch a row twice: of several events about one entity the last one counts.
-        rows = {_identity(event): dict(_attributes(entity, event.payload)) for event in events}
+        rows = {_identity(event): self._attributes(target, event) for event in events}
         names = [attribute.python_name for attribute in entity.attributes]
         # using(): Django asks the router to read before it knows that this is a write.
         model._default_manager.using(self._config.alias).bulk_create(
@@ -92,6 +129,11 @@ class Applier:
             unique_fields=["id"],
             update_fields=names,
         )
+
+    def _attributes(self, target: str, event: Event) -> dict[str, Any]:
+        """Return what an event says of an entity, by the attributes' names in Python."""
+        payload = event.payload
+        return {python_name: payload[name] for python_name, name in self._spellings[target] if name in payload}
 
     def _model(self, name: str) -> type[models.Model]:
         model: type[models.Model] = getattr(self._db, name)
@@ -105,10 +147,10 @@ def _identity(event: Event) -> str:
     return identity
 
 
-def _attributes(entity: ObjectType, payload: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Give what a payload says of an entity, under either spelling of a name."""
-    for attribute in entity.attributes:
-        for name in (attribute.python_name, attribute.name):
-            if name in payload:
-                yield attribute.python_name, payload[name]
-                break
+def _spellings(entity: ObjectType) -> Sequence[tuple[str, str]]:
+    """Return each attribute's Python name with the names that a payload may have for it, the preferred one last."""
+    return [
+        (attribute.python_name, name)
+        for attribute in entity.attributes
+        for name in dict.fromkeys((attribute.name, attribute.python_name))
+    ]

@@ -1,84 +1,118 @@
-"""The Sink: broker → handlers → Cache, the checkpoint in the same transaction as the effect."""
+"""The Sink of a component in this process: its part of the lanes, each on a thread of its own."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from contextvars import copy_context
+from functools import partial
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
+from django.db import DatabaseError, connections
 
-from byron.broker.base import Broker, Consumer
-from byron.cache.checkpoint import Applied, lock_checkpoint, store_checkpoint
-from byron.cache.migrations import is_pending
-from byron.conf import byron_settings
-from byron.events.event import StoredMessage
-from byron.events.payloads import PayloadCodec
-from byron.exceptions import BrokerError, LogMismatchError
+from byron.broker.base import Broker
+from byron.cache.trouble import is_trouble, remedy_for
 from byron.schema.installed import ComponentConfig
-from byron.sink.apply import Applier
-from byron.sink.position import starting_position
-from byron.sink.standby import alone_at_cache
+from byron.sink.lane import LaneWorker, Progress
+from byron.sink.lanes import Lane, lanes_of
+from byron.sink.membership import Membership
 
 log = logging.getLogger("byron.sink")
 
-#: Seconds of one wait for events: how soon a quiet Sink notices that it is to stop.
-_POLL = 0.5
-#: The errors that are the database's, not the event's: wait, and try the same again.
-_DATABASE_TROUBLE = (OperationalError, InterfaceError)
+#: Seconds between two signs of life, and looks at who else is there.
+_BEAT = 1.0
 
 
 class Sink:
-    """Apply a namespace's events to one component's Cache, each once and in the log's order.
+    """Apply a namespace's events to one component's Cache, each once and in order within its key.
 
     An event's effect and the checkpoint are one transaction, so a crash at any point leaves both or
-    neither; what comes again is skipped by its position. A failing handler is tried again with
-    growing pauses and holds back what follows it.
+    neither; what comes again is skipped by its position. Several processes share a component's lanes.
     """
 
     def __init__(self, config: ComponentConfig, connect: Callable[[], Broker]) -> None:
         """Prepare to consume; `connect` gives the broker, and is asked again whenever it went away."""
         self.config = config
-        #: Events applied since this object was made.
-        self.applied = 0
+        self.progress = Progress()
         self._connect = connect
-        self._applier = Applier(config)
-        self._payloads = PayloadCodec(config.component)
         self._stop = threading.Event()
-        self._pause = _Pause(self._stop)
-        self._log_created = datetime.min.replace(tzinfo=UTC)
+        self._membership = Membership(config.alias, config.consumer_name)
+        self._idle = False
+        self._running: dict[Lane, tuple[LaneWorker, threading.Thread]] = {}
+
+    @property
+    def applied(self) -> int:
+        """Events applied or set aside since this object was made."""
+        return self.progress.applied
 
     def stop(self) -> None:
-        """Ask a running Sink to finish the batch at hand and return. Safe from any thread."""
+        """Ask a running Sink to finish the events at hand and return. Safe from any thread."""
         self._stop.set()
 
-    def alone(self) -> AbstractContextManager[bool]:
-        """Wait until no other Sink writes this Cache, or `stop` is called: then it gives False."""
-        return alone_at_cache(self.config, self._stop)
-
     def run(self) -> None:
-        """Apply events until `stop` is called; wait while the broker or the database is away.
-
-        Raises LogMismatchError when the log is not the one that the Cache was built from.
-        """
+        """Apply events until `stop` is called; wait while the broker or the database is away."""
         if not self.config.component.handlers:
             log.info("idle component=%s reason='schema.yaml declares no handlers'", self.config.label)
             self._stop.wait()
-        while not self._stop.is_set():
-            try:
-                self._consume()
-            except LogMismatchError:
+            return
+        try:
+            while not self._stop.is_set():
+                self._tend()
+                self._stop.wait(_BEAT)
+        finally:
+            self._end()
+
+    def _tend(self) -> None:
+        """Say that this process lives, and apply the lanes that fall to it."""
+        try:
+            members = self._membership.beat()
+            mine = self._membership.share(lanes_of(self.config), members)
+            self._assign(mine)
+        except Exception as error:
+            if not is_trouble(error, self.config.alias):
                 raise
-            except (BrokerError, *_DATABASE_TROUBLE) as error:
-                log.warning("waiting component=%s error=%r%s", self.config.label, str(error), self._remedy())
-            except Exception:
-                log.exception("handler failed component=%s; it will be tried again", self.config.label)
-            if not self._stop.is_set():
-                connections[self.config.alias].close()
-                self._pause.wait()
+            # Lanes at work tell of the same trouble.
+            level = logging.DEBUG if self._running else logging.WARNING
+            remedy = remedy_for(self.config.alias)
+            log.log(level, "waiting component=%s error=%r%s", self.config.label, str(error), remedy)
+            connections[self.config.alias].close()
+            return
+        if not mine and not self._idle:
+            others = ", ".join(member.place for member in members if member.id != self._membership.id)
+            log.info("standby component=%s reason='other Sinks apply all lanes: %s'", self.config.label, others)
+        self._idle = not mine
+
+    def _assign(self, lanes: Sequence[Lane]) -> None:
+        """Have exactly these lanes at work; others end after the event at hand."""
+        for lane, (worker, thread) in list(self._running.items()):
+            if lane not in lanes:
+                worker.stop()
+            if not thread.is_alive():
+                del self._running[lane]
+        for lane in lanes:
+            if lane not in self._running:
+                worker = self._worker(lane)
+                # The role may be this context's, as in tests.
+                run = partial(copy_context().run, worker.run)
+                thread = threading.Thread(target=run, name=f"sink-{lane.name}")
+                self._running[lane] = (worker, thread)
+                thread.start()
+
+    def _end(self) -> None:
+        while self._running:
+            self._assign([])
+            for _, thread in self._running.values():
+                thread.join(_BEAT)
+            self._try_quietly(self._membership.beat)
+        self._try_quietly(self._membership.leave)
         connections[self.config.alias].close()
+
+    def _try_quietly(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except DatabaseError as error:
+            # The others will find out by the missing signs of life.
+            log.debug("no sign of life component=%s error=%r", self.config.label, str(error))
 
     def settle(self) -> int:
         """Apply everything that is in the log now and return how many events that was. For tests.
@@ -86,82 +120,18 @@ class Sink:
         Raises what a handler raises.
         """
         before = self.applied
-        if self.config.component.handlers:
-            with self._open() as consumer:
-                while self._apply_next(consumer, 0):
-                    pass
+        for lane in lanes_of(self.config) if self.config.component.handlers else ():
+            worker = self._worker(lane)
+            worker.batches.parks = False
+            worker.take()
+            try:
+                broker, consumer = worker.open()
+                with consumer:
+                    while worker.turn(broker, consumer, 0):
+                        pass
+            finally:
+                worker.release()
         return self.applied - before
 
-    def _remedy(self) -> str:
-        """Return what to do about a Cache that lacks its tables; nothing for troubles that pass by themselves."""
-        try:
-            return " remedy='run manage.py migrate'" if is_pending(self.config.alias) else ""
-        except DatabaseError:
-            return ""
-
-    def _consume(self) -> None:
-        with self._open() as consumer:
-            log.info("consuming component=%s events=%s", self.config.label, ",".join(self.config.component.handlers))
-            while not self._stop.is_set():
-                try:
-                    self._apply_next(consumer, _POLL)
-                except LogMismatchError as error:
-                    # The durable consumer is gone, or the log. Opening anew tells which, by the checkpoint.
-                    raise BrokerError(str(error)) from error
-
-    def _open(self) -> Consumer:
-        broker = self._connect()
-        self._log_created = broker.ensure_log().created
-        after = starting_position(self.config, broker)
-        return broker.consumer(self.config.consumer_name, list(self.config.component.handlers), after)
-
-    def _apply_next(self, consumer: Consumer, timeout: float) -> int:
-        messages = consumer.fetch(byron_settings().sink_batch_size, timeout)
-        if messages:
-            self._apply(messages)
-            consumer.acknowledge(messages[-1].position)
-        return len(messages)
-
-    def _apply(self, messages: Sequence[StoredMessage]) -> None:
-        try:
-            self._apply_batch(messages)
-            return
-        except _DATABASE_TROUBLE:
-            raise
-        except Exception as error:
-            if len(messages) == 1:
-                error.add_note(f"Event at position {messages[0].position} of the log, on {messages[0].subject}")
-                raise
-        # One of them is to blame. Alone, those before it succeed.
-        for message in messages:
-            self._apply([message])
-
-    def _apply_batch(self, messages: Sequence[StoredMessage]) -> None:
-        alias, name = self.config.alias, self.config.consumer_name
-        with transaction.atomic(using=alias):
-            position = lock_checkpoint(alias, name)
-            fresh = [message for message in messages if message.position > position]
-            if not fresh:
-                return
-            events = [self._payloads.read(message) for message in fresh]
-            self._applier.apply(events)
-            last = Applied(position=fresh[-1].position, event_id=events[-1].id, log_created=self._log_created)
-            store_checkpoint(alias, name, last)
-        self.applied += len(fresh)
-        self._pause.reset()
-
-
-class _Pause:
-    """Pauses that grow from `sink_retry_delay` to `sink_retry_limit` and end when the Sink is to stop."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
-        self._tries = 0
-
-    def wait(self) -> None:
-        settings = byron_settings()
-        self._stop.wait(min(settings.sink_retry_delay * 2**self._tries, settings.sink_retry_limit))
-        self._tries = min(self._tries + 1, 16)
-
-    def reset(self) -> None:
-        self._tries = 0
+    def _worker(self, lane: Lane) -> LaneWorker:
+        return LaneWorker(self.config, lane, self._membership, self._connect, self.progress)

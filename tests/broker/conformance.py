@@ -12,7 +12,8 @@ import pytest
 from byron.broker.base import Broker, Consumer
 from byron.events.codec import decode, encode, encode_payload
 from byron.events.event import Event, Message, StoredMessage
-from byron.exceptions import BrokerError, BrokerUnavailableError, LogMismatchError
+from byron.events.subjects import SLOTS, split_subject
+from byron.exceptions import BrokerError, BrokerUnavailableError, ConsumerLostError, LogMismatchError
 
 TIMEOUT = 5.0
 
@@ -148,6 +149,50 @@ class LogConformance:
         broker.publish([make_message(broker)], TIMEOUT)
         assert broker.get(position) is None
 
+    def test_a_message_has_the_time_at_which_the_log_took_it(self, broker: Broker) -> None:
+        before = time.time()
+        for _ in range(3):
+            broker.publish([make_message(broker)], TIMEOUT)
+        after = time.time()
+        times = [stored.logged for position in (1, 2, 3) if (stored := broker.get(position)) is not None]
+        # The server's clock is this machine's, but for what either of them rounds off.
+        assert before - 0.01 <= times[0] <= times[1] <= times[2] <= after + 0.01
+
+    def test_find_returns_the_position_of_the_message_with_that_id(self, broker: Broker) -> None:
+        messages = [make_message(broker, key) for key in ("1", "2", "1", "1")]
+        for message in messages:
+            broker.publish([message], TIMEOUT)
+        assert [broker.find(message.subject, message.id, 0) for message in messages] == [1, 2, 3, 4]
+
+    def test_find_looks_on_that_subject_only(self, broker: Broker) -> None:
+        message = make_message(broker)
+        broker.publish([message], TIMEOUT)
+        for other in (make_message(broker, key="2"), make_message(broker, name="new.class")):
+            broker.publish([other], TIMEOUT)
+            assert broker.find(other.subject, message.id, 0) is None
+
+    def test_find_does_not_find_what_the_log_does_not_hold(self, broker: Broker) -> None:
+        stored, missing = make_message(broker), make_message(broker)
+        broker.publish([stored], TIMEOUT)
+        assert broker.find(missing.subject, missing.id, 0) is None
+
+    def test_find_looks_beyond_the_position_only(self, broker: Broker) -> None:
+        message = make_message(broker)
+        broker.publish([make_message(broker), message, make_message(broker)], TIMEOUT)
+        assert [broker.find(message.subject, message.id, after) for after in (0, 1, 2, 3, 100)] == [
+            2,
+            2,
+            None,
+            None,
+            None,
+        ]
+
+    def test_reading_without_a_log_says_how_to_create_it(self, empty_broker: Broker) -> None:
+        message = make_message(empty_broker)
+        for read in (lambda: empty_broker.get(1), lambda: empty_broker.find(message.subject, message.id, 0)):
+            with pytest.raises(LogMismatchError, match=r"no event log for namespace .*ensure_log"):
+                read()
+
     def test_a_closed_broker_says_so(self, broker: Broker) -> None:
         broker.close()
         broker.close()
@@ -157,7 +202,7 @@ class LogConformance:
 
 
 class ConsumerConformance:
-    """Reading the log in order through a durable consumer."""
+    """Reading the log in order through a consumer."""
 
     def test_messages_arrive_in_the_logs_order(self, broker: Broker) -> None:
         for _ in range(3):
@@ -237,6 +282,43 @@ class ConsumerConformance:
         with broker.consumer("main", ["new.class"], 1) as consumer:
             assert positions(drain(consumer, 1)) == [2]
 
+    @pytest.mark.parametrize("count", [2, 3, 4, SLOTS])
+    def test_lanes_together_see_every_message_once_and_in_order(self, broker: Broker, count: int) -> None:
+        events = ["new.student", "new.class"]
+        for round_ in range(4):
+            broker.publish([make_message(broker, f"k{round_ * 7 + n}", events[n % 2]) for n in range(50)], 20.0)
+            broker.publish([make_message(broker, f"k{round_}", "ignored")], TIMEOUT)
+        slots = {position: split_subject(_get(broker, position).subject)[1] for position in range(1, 205)}
+        expected = [position for position in slots if position % 51]
+        seen: list[int] = []
+        for number in range(count):
+            lane = range(number, SLOTS, count)
+            mine = [position for position in expected if slots[position] in lane]
+            with broker.consumer(f"main-{number}of{count}", events, 0, slots=lane) as consumer:
+                assert consumer.pending() == len(mine)
+                assert positions(drain(consumer, len(mine))) == mine
+                assert (consumer.fetch(10, 0.02), consumer.pending()) == ([], 0)
+            seen += mine
+        assert sorted(seen) == expected
+
+    def test_a_consumer_opened_anew_can_read_other_slots(self, broker: Broker) -> None:
+        messages = [make_message(broker, str(number)) for number in range(60)]
+        broker.publish(messages, TIMEOUT)
+        slots = [split_subject(message.subject)[1] for message in messages]
+        with broker.consumer("main", ["new.student"], 0, slots=[0]) as consumer:
+            drain(consumer, slots.count(0))
+        with broker.consumer("main", ["new.student"], 20, slots=[3, 5]) as consumer:
+            expected = [n for n, slot in enumerate(slots, 1) if slot in (3, 5) and n > 20]
+            assert expected and positions(drain(consumer, len(expected))) == expected
+
+    def test_a_consumer_that_is_not_durable_reads_as_any_other(self, broker: Broker) -> None:
+        broker.publish(make_messages(broker, 6), TIMEOUT)
+        with broker.consumer("passing", ["new.student"], 1, durable=False) as consumer:
+            assert positions(drain(consumer, 3)) == [2, 3, 4]
+            assert consumer.pending() == 2
+        with broker.consumer("passing", ["new.student"], 2, durable=False) as consumer:
+            assert positions(drain(consumer, 4)) == [3, 4, 5, 6]
+
     def test_consumers_of_different_names_read_independently(self, broker: Broker) -> None:
         broker.publish(make_messages(broker, 3), TIMEOUT)
         with (
@@ -282,6 +364,23 @@ class ConsumerConformance:
         with pytest.raises(BrokerUnavailableError, match="consumer is closed"):
             consumer.fetch(1, TIMEOUT)
         closer.join()
+
+    def test_closing_the_broker_ends_a_waiting_fetch(self, broker: Broker) -> None:
+        consumer = broker.consumer("main", ["new.student"], 0)
+        closer = threading.Timer(0.1, broker.close)
+        closer.start()
+        began = time.monotonic()
+        with pytest.raises((ConsumerLostError, BrokerUnavailableError), match="closed|connection lost|went away"):
+            consumer.fetch(1, TIMEOUT)
+        assert time.monotonic() - began < 2
+        closer.join()
+        consumer.close()
+
+
+def _get(broker: Broker, position: int) -> StoredMessage:
+    stored = broker.get(position)
+    assert stored is not None
+    return stored
 
 
 class BrokerConformance(LogConformance, ConsumerConformance):

@@ -57,6 +57,17 @@ class RealServer:
         except OSError:
             return False
 
+    def send(self, *lines: bytes) -> None:
+        """Send lines of the protocol as they are, as a foreign client might."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            hello = b'CONNECT {"user":"admin","pass":"secret","verbose":false,"headers":true}\r\n'
+            connection.sendall(hello + b"".join(lines) + b"PING\r\n")
+            received = b""
+            while b"PONG" not in received:
+                chunk = connection.recv(65536)
+                assert chunk, f"the server hung up: {received!r}"
+                received += chunk
+
     def end(self, number: signal.Signals = signal.SIGKILL) -> None:
         if self._process is not None:
             self._process.send_signal(number)
@@ -64,14 +75,17 @@ class RealServer:
             self._process = None
 
     def pause(self) -> None:
-        self._send(signal.SIGSTOP)
+        process = self._send(signal.SIGSTOP)
+        # The signal is on its way when kill returns; this returns when every thread has stopped.
+        os.waitpid(process.pid, os.WUNTRACED)
 
     def resume(self) -> None:
         self._send(signal.SIGCONT)
 
-    def _send(self, number: signal.Signals) -> None:
+    def _send(self, number: signal.Signals) -> subprocess.Popen[bytes]:
         assert self._process is not None
         os.kill(self._process.pid, number)
+        return self._process
 
 
 def _free_port() -> int:

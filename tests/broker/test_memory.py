@@ -7,8 +7,8 @@ import pytest
 
 from byron.broker.base import Broker
 from byron.broker.memory import MemoryBroker
-from byron.exceptions import BrokerUnavailableError
-from tests.broker.conformance import TIMEOUT, BrokerConformance, make_message, make_messages, positions
+from byron.exceptions import BrokerUnavailableError, ConsumerLostError
+from tests.broker.conformance import TIMEOUT, BrokerConformance, drain, make_message, make_messages, positions
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_an_outage_can_be_simulated(broker: MemoryBroker) -> None:
         broker.ensure_log,
         broker.log_info,
         lambda: broker.get(1),
-        lambda: consumer.fetch(1, 0.01),
+        lambda: broker.find("subject", "id", 0),
         consumer.pending,
         lambda: broker.consumer("main", ["new.student"], 0),
     ):
@@ -52,15 +52,34 @@ def test_an_outage_can_be_simulated(broker: MemoryBroker) -> None:
     assert broker.messages == []
 
 
-def test_a_fetch_waits_through_a_short_outage(broker: MemoryBroker) -> None:
+@pytest.mark.parametrize("over", [False, True])
+def test_an_outage_ends_the_readers_also_once_it_is_over(broker: MemoryBroker, over: bool) -> None:
+    broker.publish(make_messages(broker, 2), TIMEOUT)
     consumer = broker.consumer("main", ["new.student"], 0)
-    broker.publish([make_message(broker)], TIMEOUT)
-    broker.available = False
-
-    def end_outage() -> None:
-        broker.available = True
-
-    timer = threading.Timer(0.1, end_outage)
-    timer.start()
     assert positions(consumer.fetch(1, TIMEOUT)) == [1]
+    broker.available = False
+    broker.available = over
+    for _ in range(2):
+        with pytest.raises(ConsumerLostError, match="lost its place in the log"):
+            consumer.fetch(1, TIMEOUT)
+
+
+def test_an_outage_ends_a_waiting_fetch(broker: MemoryBroker) -> None:
+    consumer = broker.consumer("main", ["new.student"], 0)
+
+    def begin_outage() -> None:
+        broker.available = False
+
+    timer = threading.Timer(0.1, begin_outage)
+    timer.start()
+    with pytest.raises(ConsumerLostError, match="lost its place in the log"):
+        consumer.fetch(1, TIMEOUT)
     timer.join()
+
+
+def test_after_an_outage_a_consumer_opened_anew_goes_on(broker: MemoryBroker) -> None:
+    broker.publish(make_messages(broker, 3), TIMEOUT)
+    drain(broker.consumer("main", ["new.student"], 0), 2)
+    broker.available = False
+    broker.available = True
+    assert positions(drain(broker.consumer("main", ["new.student"], 2), 1)) == [3]

@@ -13,13 +13,17 @@ from typing import Any
 import nats
 import pytest
 
-from byron.broker.base import Broker
+from byron.broker import nats_consumer
+from byron.broker.base import Broker, Consumer
 from byron.broker.nats import NatsBroker
+from byron.events.codec import decode
 from byron.events.event import Message
 from byron.events.subjects import stream_name
 from byron.exceptions import (
     BrokerError,
     BrokerUnavailableError,
+    ConsumerLostError,
+    EventError,
     LogMismatchError,
     OutcomeUnknownError,
     PublishDeniedError,
@@ -314,9 +318,55 @@ def _publish_and_close(broker: NatsBroker) -> None:
         broker.publish([make_message(broker)], TIMEOUT)
 
 
+class Reader:
+    """A caller that opens its consumer anew, whenever it is lost, after the last position it handled."""
+
+    def __init__(self, broker: NatsBroker) -> None:
+        self.found: list[int] = []
+        self.losses = 0
+        self._broker = broker
+        self._consumer: Consumer | None = None
+
+    def read(self, count: int) -> None:
+        """Handle messages until there are so many."""
+        deadline = time.monotonic() + 30
+        while len(self.found) < count:
+            assert time.monotonic() < deadline, f"only {len(self.found)} of {count} messages arrived"
+            try:
+                if self._consumer is None:
+                    self._consumer = self._broker.consumer("main", ["new.student"], self.position)
+                self.found += positions(self._consumer.fetch(200, TIMEOUT))
+                self._consumer.acknowledge(self.position)
+            except ConsumerLostError:
+                self.losses += 1
+                self.close()
+            except BrokerUnavailableError:
+                time.sleep(0.02)
+
+    @property
+    def position(self) -> int:
+        return self.found[-1] if self.found else 0
+
+    def close(self) -> None:
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+
+
+def fetch_until_lost(consumer: Consumer, reason: str) -> list[int]:
+    """Fetch what was received, until the consumer says that it is lost, and see that it stays lost."""
+    found: list[int] = []
+    with pytest.raises(ConsumerLostError, match=rf"The consumer 'main' lost its place in the log: .*({reason})"):
+        while batch := consumer.fetch(2, TIMEOUT):
+            found += positions(batch)
+    with pytest.raises(ConsumerLostError):
+        consumer.fetch(1, TIMEOUT)
+    return found
+
+
 class TestConsuming:
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-    def test_a_restart_of_the_server_neither_loses_nor_repeats_nor_reorders(
+    def test_over_restarts_of_the_server_nothing_is_lost_or_repeated_or_reordered(
         self, own_broker: NatsBroker, own_server: RealServer, number: signal.Signals
     ) -> None:
         count = 3000
@@ -327,86 +377,125 @@ class TestConsuming:
 
         publisher = threading.Thread(target=publish_all)
         publisher.start()
-        found: list[int] = []
-        restarts = [count // 2, count // 5]
-        with own_broker.consumer("main", ["new.student"], 0) as consumer:
-            while len(found) < count:
-                try:
-                    batch = positions(consumer.fetch(200, TIMEOUT))
-                except BrokerUnavailableError:
-                    continue
-                assert batch, f"only {len(found)} messages arrived"
-                found += batch
-                consumer.acknowledge(found[-1])
-                if restarts and len(found) > restarts[-1]:
-                    restarts.pop()
-                    own_server.end(number)
-                    own_server.start()
+        reader = Reader(own_broker)
+        for until in (count // 5, count // 2):
+            reader.read(until)
+            own_server.end(number)
+            own_server.start()
+        reader.read(count)
         publisher.join()
-        assert found == list(range(1, count + 1))
+        reader.close()
+        assert reader.found == list(range(1, count + 1))
+        assert reader.losses >= 2
 
-    def test_a_fetch_during_an_outage_says_so_and_the_next_goes_on(
+    def test_what_was_received_before_an_outage_is_handed_out_before_the_loss_is_told(
+        self, own_broker: NatsBroker, own_server: RealServer
+    ) -> None:
+        own_broker.publish(make_messages(own_broker, 5), TIMEOUT)
+        with own_broker.consumer("main", ["new.student"], 0) as consumer:
+            eventually(lambda: len(consumer._buffer) == 5, "all are received")
+            assert positions(consumer.fetch(2, TIMEOUT)) == [1, 2]
+            own_server.end()
+            eventually(lambda: not own_broker.is_connected(), "the loss is noticed")
+            assert fetch_until_lost(consumer, "connection lost") == [3, 4, 5]
+
+    def test_a_lost_consumer_stays_lost_when_the_server_is_back(
         self, own_broker: NatsBroker, own_server: RealServer
     ) -> None:
         own_broker.publish(make_messages(own_broker, 3), TIMEOUT)
         with own_broker.consumer("main", ["new.student"], 0) as consumer:
             assert positions(drain(consumer, 2, acknowledge=False)) == [1, 2]
             own_server.end()
-            eventually(lambda: not own_broker.is_connected(), "the loss is noticed")
-            found: list[int] = []
-            with pytest.raises(BrokerUnavailableError, match="broker is away"):
-                while batch := consumer.fetch(10, 0.3):
-                    found += positions(batch)
             own_server.start()
             publish_surely(own_broker, [make_message(own_broker)])
-            while len(found) < 2:
-                found += positions(consumer.fetch(10, TIMEOUT))
-            assert found == [3, 4]
+            assert fetch_until_lost(consumer, "connection lost") in ([], [3])
+        with own_broker.consumer("main", ["new.student"], 2) as consumer:
+            assert positions(drain(consumer, 2)) == [3, 4]
+
+    def test_a_waiting_fetch_hears_of_the_loss_at_once(self, own_broker: NatsBroker, own_server: RealServer) -> None:
+        with own_broker.consumer("main", ["new.student"], 0) as consumer:
+            threading.Timer(0.1, own_server.end).start()
+            began = time.monotonic()
+            assert fetch_until_lost(consumer, "connection lost") == []
+            assert time.monotonic() - began < 2
+
+    def test_a_consumer_is_not_opened_while_the_server_is_away(
+        self, own_broker: NatsBroker, own_server: RealServer
+    ) -> None:
+        own_server.end()
+        eventually(lambda: not own_broker.is_connected(), "the loss is noticed")
+        with pytest.raises(BrokerUnavailableError, match="cannot be reached"):
+            own_broker.consumer("main", ["new.student"], 0)
+
+    def test_a_server_that_falls_silent_ends_the_reader(
+        self, own_broker: NatsBroker, own_server: RealServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(nats_consumer, "_HEARTBEAT", 0.1)
+        monkeypatch.setattr(nats_consumer, "_SILENCE", 0.3)
+        with own_broker.consumer("main", ["new.student"], 0) as consumer:
+            # Heartbeats keep a quiet consumer.
+            assert consumer.fetch(1, 1.0) == []
+            own_server.pause()
+            assert fetch_until_lost(consumer, "silence") == []
+            own_server.resume()
 
     def test_acknowledgements_of_before_a_restart_do_no_harm(
         self, own_broker: NatsBroker, own_server: RealServer
     ) -> None:
         own_broker.publish(make_messages(own_broker, 4), TIMEOUT)
-        with own_broker.consumer("main", ["new.student"], 0) as consumer:
-            drain(consumer, 2, acknowledge=False)
+        with own_broker.consumer("main", ["new.student"], 0) as lost:
+            drain(lost, 2, acknowledge=False)
             own_server.end()
             own_server.start()
-            consumer.acknowledge(2)
-            assert positions(drain(consumer, 2)) == [3, 4]
-            consumer.acknowledge(2)
-            consumer.acknowledge(4)
             publish_surely(own_broker, [make_message(own_broker)])
-            assert positions(drain(consumer, 1)) == [5]
+            lost.acknowledge(1)
+            with own_broker.consumer("main", ["new.student"], 2) as consumer:
+                lost.acknowledge(2)
+                assert positions(drain(consumer, 2)) == [3, 4]
+                consumer.acknowledge(2)
+                consumer.acknowledge(4)
+                assert positions(drain(consumer, 1)) == [5]
 
     def test_a_message_that_another_reader_took_is_not_passed_over(
         self, broker: NatsBroker, shared_server: RealServer
     ) -> None:
         stream = stream_name(broker.namespace)
-        with broker.consumer("main", ["new.student"], 0) as consumer:
-            broker.publish([make_message(broker)], TIMEOUT)
-            assert positions(drain(consumer, 1)) == [1]
+        reader = Reader(broker)
+        broker.publish([make_message(broker)], TIMEOUT)
+        reader.read(1)
 
-            async def steal() -> int:
-                client = await nats.connect(shared_server.url)
-                inbox = client.new_inbox()
-                subscription = await client.subscribe(inbox)
-                request = json.dumps({"batch": 5, "expires": 10**10}).encode()
-                await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.main", request, inbox)
-                await client.flush()
-                for number in range(4):
-                    await asyncio.to_thread(broker.publish, [make_message(broker, str(number))], TIMEOUT)
-                stolen = 0
-                while True:
-                    try:
-                        await subscription.next_msg(0.2)
-                        stolen += 1
-                    except nats.errors.TimeoutError:
-                        break
-                await client.close()
-                return stolen
+        async def steal() -> int:
+            client = await nats.connect(shared_server.url)
+            inbox = client.new_inbox()
+            subscription = await client.subscribe(inbox)
+            request = json.dumps({"batch": 5, "expires": 10**10}).encode()
+            await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.main", request, inbox)
+            await client.flush()
+            for number in range(4):
+                await asyncio.to_thread(broker.publish, [make_message(broker, str(number))], TIMEOUT)
+            stolen = 0
+            while True:
+                try:
+                    await subscription.next_msg(0.2)
+                    stolen += 1
+                except nats.errors.TimeoutError:
+                    break
+            await client.close()
+            return stolen
 
-            assert run(steal()) > 0
-            assert positions(drain(consumer, 4)) == [2, 3, 4, 5]
+        assert run(steal()) > 0
+        reader.read(5)
+        reader.close()
+        assert (reader.found, reader.losses) == ([1, 2, 3, 4, 5], 1)
+
+    def test_a_second_reader_of_a_name_takes_it_from_the_first(self, broker: NatsBroker) -> None:
+        broker.publish(make_messages(broker, 2), TIMEOUT)
+        with broker.consumer("main", ["new.student"], 0) as first:
+            assert positions(drain(first, 2)) == [1, 2]
+            with broker.consumer("main", ["new.student"], 0) as second:
+                assert fetch_until_lost(first, "deleted at the broker|no responders|409") == []
+                broker.publish([make_message(broker)], TIMEOUT)
+                assert positions(drain(second, 3)) == [1, 2, 3]
 
     def test_an_acknowledged_durable_consumer_is_used_again(
         self, broker: NatsBroker, shared_server: RealServer
@@ -422,21 +511,78 @@ class TestConsuming:
         with broker.consumer("main", ["new.student"], 2):
             assert ask(shared_server, subject)["created"] != created
 
-    def test_a_deleted_durable_consumer_stops_the_reader(self, broker: NatsBroker, shared_server: RealServer) -> None:
-        with broker.consumer("main", ["new.student"], 0) as consumer:
-            assert consumer.fetch(1, 0.05) == []
-            ask(shared_server, f"$JS.API.CONSUMER.DELETE.{stream_name(broker.namespace)}.main")
-            with pytest.raises(LogMismatchError, match="durable consumer 'main' was deleted"):
-                consumer.fetch(1, TIMEOUT)
+    def test_a_durable_consumer_stays_at_the_broker_and_another_is_forgotten(
+        self, broker: NatsBroker, shared_server: RealServer
+    ) -> None:
+        subject = f"$JS.API.CONSUMER.INFO.{stream_name(broker.namespace)}"
+        with (
+            broker.consumer("lasting", ["new.student"], 0),
+            broker.consumer("passing", ["new.student"], 0, durable=False),
+        ):
+            lasting = ask(shared_server, f"{subject}.lasting")["config"]
+            passing = ask(shared_server, f"{subject}.passing")["config"]
+        assert (lasting["durable_name"], lasting.get("inactive_threshold", 0)) == ("lasting", 0)
+        assert (passing.get("durable_name"), passing["inactive_threshold"]) == (None, 300 * 10**9)
+        common = {"ack_policy": "all", "max_deliver": -1, "max_ack_pending": 10_000, "ack_wait": 24 * 3600 * 10**9}
+        for config in (lasting, passing):
+            assert {key: config[key] for key in common} == common
 
-    def test_a_deleted_log_stops_the_reader(self, broker: NatsBroker, shared_server: RealServer) -> None:
+    @pytest.mark.parametrize("durable", [True, False])
+    def test_a_consumer_of_the_other_kind_is_replaced(
+        self, broker: NatsBroker, shared_server: RealServer, durable: bool
+    ) -> None:
+        with broker.consumer("main", ["new.student"], 0, durable=not durable):
+            pass
+        with broker.consumer("main", ["new.student"], 0, durable=durable):
+            config = ask(shared_server, f"$JS.API.CONSUMER.INFO.{stream_name(broker.namespace)}.main")["config"]
+        assert ("durable_name" in config) == durable
+
+    def test_a_lane_filters_its_slots_at_the_broker(self, broker: NatsBroker, shared_server: RealServer) -> None:
+        name = stream_name(broker.namespace)
+
+        def filters(events: list[str], **slots: Any) -> list[str]:
+            with broker.consumer("main", events, 0, **slots):
+                config = ask(shared_server, f"$JS.API.CONSUMER.INFO.{name}.main")["config"]
+            return config.get("filter_subjects") or [config["filter_subject"]]
+
+        assert filters(["new.student"]) == [f"{name}.*.*.new.student"]
+        assert filters(["a", "b"], slots=range(1, 16, 8)) == [f"{name}.{slot}.*.{e}" for e in "ab" for slot in (1, 9)]
+
+    def test_a_deleted_durable_consumer_ends_the_reader_and_is_made_anew(
+        self, broker: NatsBroker, shared_server: RealServer
+    ) -> None:
+        broker.publish(make_messages(broker, 3), TIMEOUT)
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            assert positions(drain(consumer, 2, acknowledge=False)) == [1, 2]
+            ask(shared_server, f"$JS.API.CONSUMER.DELETE.{stream_name(broker.namespace)}.main")
+            assert fetch_until_lost(consumer, "deleted at the broker") in ([], [3])
+            with pytest.raises(ConsumerLostError, match="'main' was deleted at the broker"):
+                consumer.pending()
+        with broker.consumer("main", ["new.student"], 2) as consumer:
+            assert positions(drain(consumer, 1)) == [3]
+
+    def test_a_deleted_log_ends_the_reader_and_opens_no_other(
+        self, broker: NatsBroker, shared_server: RealServer
+    ) -> None:
         with broker.consumer("main", ["new.student"], 0) as consumer:
             assert consumer.fetch(1, 0.05) == []
             ask(shared_server, f"$JS.API.STREAM.DELETE.{stream_name(broker.namespace)}")
-            with pytest.raises(LogMismatchError, match="was deleted|does not exist"):
-                consumer.fetch(1, TIMEOUT)
+            assert fetch_until_lost(consumer, "deleted at the broker|no responders") == []
+        with pytest.raises(LogMismatchError, match="does not exist"):
+            broker.consumer("main", ["new.student"], 0)
 
-    def test_a_log_made_anew_during_an_outage_stops_the_reader(
+    def test_a_log_made_anew_ends_the_reader_before_it_gives_other_messages(
+        self, broker: NatsBroker, shared_server: RealServer
+    ) -> None:
+        broker.publish(make_messages(broker, 2), TIMEOUT)
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            drain(consumer, 2)
+            ask(shared_server, f"$JS.API.STREAM.DELETE.{stream_name(broker.namespace)}")
+            broker.ensure_log()
+            broker.publish(make_messages(broker, 5), TIMEOUT)
+            assert fetch_until_lost(consumer, "deleted at the broker|no responders") == []
+
+    def test_a_log_made_anew_during_an_outage_ends_the_reader_and_refuses_its_checkpoint(
         self, own_broker: NatsBroker, own_server: RealServer
     ) -> None:
         own_broker.publish(make_messages(own_broker, 2), TIMEOUT)
@@ -446,12 +592,35 @@ class TestConsuming:
             eventually(lambda: not own_broker.is_connected(), "the loss is noticed")
             (own_server.directory / "data").rename(own_server.directory / "lost")
             own_server.start()
-            with pytest.raises(LogMismatchError, match="does not exist|ends at position|created anew"):
-                while True:
-                    own_broker_log = NatsBroker(own_broker.namespace, own_server.url)
-                    with own_broker_log:
-                        own_broker_log.ensure_log()
-                    consumer.fetch(1, TIMEOUT)
+            with pytest.raises(LogMismatchError, match="does not exist"):
+                own_broker.consumer("main", ["new.student"], 2)
+            own_broker.ensure_log()
+            own_broker.publish([make_message(own_broker)], TIMEOUT)
+            assert fetch_until_lost(consumer, "connection lost") == []
+        with pytest.raises(LogMismatchError, match="ends at position 1, but this consumer already has position 2"):
+            own_broker.consumer("main", ["new.student"], 2)
+
+    @pytest.mark.parametrize("key", [b"\xff", b"a\x00b", b"="])
+    def test_a_subject_that_is_not_byron_s_does_not_stop_the_reader(
+        self, broker: NatsBroker, shared_server: RealServer, key: bytes
+    ) -> None:
+        broker.publish([make_message(broker)], TIMEOUT)
+        name = stream_name(broker.namespace)
+        shared_server.send(b"PUB %s.0.%s.new.student 2\r\n{}\r\n" % (name.encode(), key))
+        broker.publish([make_message(broker)], TIMEOUT)
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            found = drain(consumer, 3)
+        assert positions(found) == [1, 2, 3]
+        assert found[1] == broker.get(2)
+        with pytest.raises(EventError):
+            decode(found[1])
+
+    def test_find_passes_over_messages_without_an_id(self, broker: NatsBroker, shared_server: RealServer) -> None:
+        message = make_message(broker)
+        for _ in range(2):
+            shared_server.send(b"PUB %s 2\r\n{}\r\n" % message.subject.encode())
+        broker.publish([message], TIMEOUT)
+        assert broker.find(message.subject, message.id, 0) == 3
 
     def test_large_messages_are_buffered_within_bounds(self, broker: NatsBroker) -> None:
         for _ in range(60):
@@ -466,12 +635,3 @@ class TestConsuming:
     def test_a_bad_consumer_name_is_refused(self, broker: Broker) -> None:
         with pytest.raises(BrokerError, match="'students.main' cannot name a consumer"):
             broker.consumer("students.main", ["new.student"], 0)
-
-    def test_closing_the_broker_ends_a_waiting_fetch(self, broker: NatsBroker) -> None:
-        consumer = broker.consumer("main", ["new.student"], 0)
-        closer = threading.Timer(0.1, broker.close)
-        closer.start()
-        with pytest.raises(BrokerUnavailableError, match="closed"):
-            consumer.fetch(1, TIMEOUT)
-        closer.join()
-        consumer.close()

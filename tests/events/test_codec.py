@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byron.events.codec import decode, encode, encode_payload
+from byron.events.codec import LONGEST_ID, decode, encode, encode_payload, message_id
 from byron.events.event import Event, Message, StoredMessage, new_event_id
 from byron.exceptions import EventError
 
@@ -153,6 +153,23 @@ def test_a_payload_that_breaks_its_contract_is_refused() -> None:
 
     with pytest.raises(EventError, match=r"Message 3 \(new\.student\) has an unusable payload: `name` is missing"):
         decode(stored(to_message(make_event())), strict)
+
+
+def test_a_message_s_id_is_its_event_s() -> None:
+    event = make_event()
+    assert message_id(stored(to_message(event))) == event.id
+
+
+def test_a_message_without_an_id_has_an_empty_one() -> None:
+    assert message_id(stored(to_message(make_event()), without="ce-id")) == ""
+
+
+@pytest.mark.parametrize(
+    ("foreign", "id_"),
+    [("a\x00b\x00", "ab"), ("x" * 300, "x" * LONGEST_ID), ("\x00" * 300, ""), ("ü" * 255, "ü" * 255)],
+)
+def test_a_foreign_id_is_made_one_that_any_database_can_hold(foreign: str, id_: str) -> None:
+    assert message_id(stored(to_message(make_event()), ce_id=foreign)) == id_
 
 
 def test_event_ids_sort_by_time() -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import json
 import uuid
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from byron.events.event import Event, StoredMessage
 from byron.events.payloads import PayloadCodec
 from byron.exceptions import EventError
 from byron.schema.reader import parse_component
@@ -36,6 +41,7 @@ content:
     - {name: new.tree, payload: Tree}
   handlers:
     - {name: newLoose, event: new.loose, apply: {create: Loose}}
+    - {name: looseChanged, event: loose.changed, apply: {update: Loose}}
 """
 
 
@@ -111,6 +117,23 @@ def test_what_a_create_will_store_must_be_complete_when_it_is_emitted(codec, pay
         codec.encode("new.loose", payload)
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"id":5}', r"Expected `str`, got `int` - at `\$\.id`"),
+        (b'{"id":"1","twoWords":"a\\u0000b"}', r"matching regex .* at `\$\.twoWords`"),
+        (b'{"twoWords":"a"}', r"missing required field `id`"),
+    ],
+)
+def test_what_a_create_stores_must_be_complete_when_it_is_read(codec, body, message):
+    with pytest.raises(ValueError, match=message):
+        codec.decode("new.loose", body)
+
+
+def test_an_update_need_not_be_complete(codec):
+    assert codec.decode("loose.changed", b'{"twoWords":"a"}') == {"two_words": "a"}
+
+
 def test_any_other_payload_passes_as_it_is(codec):
     body = codec.encode("something.else", {"twoWords": 1, "three_words": [2]})
 
@@ -139,3 +162,68 @@ def test_the_key_is_the_id_unless_the_declaration_names_another(codec):
 
 def test_the_version_is_the_declared_one(codec):
     assert (codec.version("new.thing"), codec.version("whatever")) == (3, 1)
+
+
+def as_stored(codec, event="new.thing", payload=THING, **headers):
+    made = Event(name=event, key="1", payload=payload, namespace="Perses", source="Test", version=codec.version(event))
+    message = codec.write(made)
+    headers = {**message.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    return StoredMessage(subject=message.subject, headers=headers, body=message.body, position=4)
+
+
+def test_what_was_written_is_read(codec):
+    event = codec.read(as_stored(codec))
+
+    assert (event.name, event.payload, event.version, event.position) == ("new.thing", THING, 3, 4)
+
+
+@pytest.mark.parametrize("version", ["1", "2", "3"])
+def test_an_event_of_an_older_version_that_still_fits_is_read(codec, version):
+    assert codec.read(as_stored(codec, ce_schemaversion=version)).version == int(version)
+
+
+@pytest.mark.parametrize("version", [4, 2**70])
+def test_an_event_of_a_newer_version_is_refused(codec, version):
+    message = rf"Message 4 \(new\.thing\) has version {version} of its payload; schema\.yaml knows version 3\."
+    with pytest.raises(EventError, match=message):
+        codec.read(as_stored(codec, ce_schemaversion=str(version)))
+
+
+def test_the_version_of_an_event_that_is_not_declared_is_its_own_affair(codec):
+    assert codec.read(as_stored(codec, "new.loose", {"id": "1"}, ce_schemaversion="9")).version == 9
+
+
+def test_an_incomplete_entity_is_refused_with_its_position(codec):
+    message = replace(as_stored(codec, "new.loose", {"id": "1"}), body=b"{}")
+    with pytest.raises(EventError, match=r"Message 4 \(new\.loose\) has an unusable payload: .*`id`"):
+        codec.read(message)
+
+
+json_like = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["1e999999", "9999-12-31"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+thing_like = st.dictionaries(
+    st.sampled_from(["id", "fullName", "colour", "madeAt", "price", "code", "size", "partOf"]), json_like
+)
+bodies = st.binary(max_size=50) | thing_like.map(lambda value: json.dumps(value).encode())
+headers = st.dictionaries(
+    st.sampled_from(["ce-id", "ce-time", "ce-source", "ce-schemaversion"]),
+    st.text(max_size=10) | st.sampled_from(["2024-01-01", "/a/b", "1", "1" * 5000, "٣"]),
+)
+subjects = st.text(max_size=20) | st.sampled_from(["perses.3.k.new.thing", "perses.3.=FF.new.loose", "perses.3..a"])
+
+
+@given(subjects, headers, bodies)
+def test_no_message_makes_reading_fail_in_any_other_way(subject, given_headers, body):
+    codec = PayloadCodec(parse_component(SCHEMA))
+    whole = {"ce-id": "1", "ce-time": "2024-01-01T00:00:00Z", "ce-source": "/Perses/Test"}
+    for message_headers in (given_headers, whole, {**whole, **given_headers}):
+        message = StoredMessage(subject=subject, headers=message_headers, body=body, position=4)
+        try:
+            event = codec.read(message)
+        except EventError as error:
+            assert str(error)
+        else:
+            assert event.position == 4

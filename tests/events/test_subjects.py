@@ -12,11 +12,12 @@ from byron.events.subjects import (
     Subject,
     decode_key,
     encode_key,
-    event_filter,
+    event_filters,
     event_subject,
     namespace_filter,
     parse_subject,
     slot_of,
+    split_subject,
     stream_name,
 )
 from byron.exceptions import EventError
@@ -79,17 +80,63 @@ def test_a_subject_parses_into_what_it_was_made_of(namespace: str, event: str, k
     assert parse_subject(subject) == Subject(namespace=namespace.lower(), slot=slot_of(key), key=key, event=event)
 
 
-@given(namespaces, events, keys, events)
-def test_filters_match_their_own_events_only(namespace: str, event: str, key: str, other: str) -> None:
+slots = st.sets(st.integers(0, SLOTS - 1), min_size=1)
+
+
+@given(namespaces, events, keys, st.lists(events, min_size=1, max_size=4), slots)
+def test_filters_match_their_own_events_and_slots_once(
+    namespace: str, event: str, key: str, others: list[str], shares: set[int]
+) -> None:
     subject = event_subject(namespace, event, key)
     assert _matches(namespace_filter(namespace), subject)
-    assert _matches(event_filter(namespace, event), subject)
-    assert _matches(event_filter(namespace, other), subject) == (other == event)
+    assert _matching(event_filters(namespace, [event], range(SLOTS)), subject) == 1
+    # JetStream refuses filters that overlap.
+    assert _matching(event_filters(namespace, [*others, *others], shares), subject) == (
+        event in others and slot_of(key) in shares
+    )
+
+
+def test_filters_name_slots_only_where_some_are_left_out() -> None:
+    assert event_filters("Calisto", ["a", "b.c", "a"], range(16)) == ["calisto.*.*.a", "calisto.*.*.b.c"]
+    assert event_filters("Calisto", ["a", "b.c"], [3, 11]) == [
+        "calisto.3.*.a",
+        "calisto.11.*.a",
+        "calisto.3.*.b.c",
+        "calisto.11.*.b.c",
+    ]
+
+
+def _matching(patterns: list[str], subject: str) -> int:
+    return sum(_matches(pattern, subject) for pattern in patterns)
 
 
 def _matches(pattern: str, subject: str) -> bool:
     translated = re.escape(pattern).replace(r"\*", "[^.]+").replace(">", ".+")
     return re.fullmatch(translated, subject) is not None
+
+
+@given(namespaces, events, keys)
+def test_a_subject_splits_into_its_parts_with_the_key_encoded(namespace: str, event: str, key: str) -> None:
+    parts = split_subject(event_subject(namespace, event, key))
+    assert parts == (namespace.lower(), slot_of(key), encode_key(key), event)
+
+
+@pytest.mark.parametrize(
+    ("subject", "parts"),
+    [
+        ("", ("", 0, "", "")),
+        ("calisto", ("calisto", 0, "", "")),
+        ("calisto.7", ("calisto", 7, "", "")),
+        ("calisto.7.=FF", ("calisto", 7, "=FF", "")),
+        ("calisto.x.k.new.student", ("calisto", 0, "k", "new.student")),
+        ("calisto.16.k.new.student", ("calisto", 0, "k", "new.student")),
+        ("calisto.-1.k.a", ("calisto", 0, "k", "a")),
+        ("calisto.07.k.a", ("calisto", 0, "k", "a")),
+        ("calisto.٣.k.a", ("calisto", 0, "k", "a")),
+    ],
+)
+def test_any_subject_splits_and_has_a_slot(subject: str, parts: tuple[str, int, str, str]) -> None:
+    assert split_subject(subject) == parts
 
 
 @pytest.mark.parametrize("subject", ["", "calisto", "calisto.1.k", "calisto.x.k.new.student", "calisto.1.k."])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,15 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from byron.broker.memory import MemoryBroker
-from byron.cache.checkpoint import read_checkpoint
+from byron.cache.checkpoint import last_position, read_checkpoints
 from byron.cache.roles import Role, acting_as
 from byron.events.event import Event
 from byron.events.payloads import PayloadCodec
 from byron.exceptions import CacheReadError, EventError, LogMismatchError
 from byron.management.commands.runsink import run_until_signalled
+from byron.models import ParkedEvent
+from byron.sink.batch import BatchApplier
+from byron.sink.lanes import Lane
 from byron.sink.runner import Sink
 from tests.conftest import add_books
 
@@ -26,6 +30,10 @@ def emit(component, name, payload, *, key=None):
     event = Event(name=name, key=key or payload["id"], payload=payload, namespace="Perses", source="Test")
     component.broker.ensure_log()
     component.broker.publish([codec.write(event)], 1)
+
+
+def parked():
+    return list(ParkedEvent.objects.using("library").order_by("position"))
 
 
 def titles():
@@ -38,8 +46,9 @@ def test_events_are_applied_and_the_checkpoint_moves_with_them(component, librar
 
     assert component.settle() == 2
     assert titles() == ["one", "two"]
-    applied = read_checkpoint("library", library.consumer_name)
-    assert (applied.position, applied.event_id) == (2, component.events[-1].id)
+    applied = read_checkpoints("library", library.consumer_name)
+    assert {(each.position, each.event_id) for each in applied.values()} == {(2, component.events[-1].id)}
+    assert sorted(applied) == list(range(16))
 
 
 def test_what_was_applied_is_not_applied_again(component, library):
@@ -54,12 +63,11 @@ def test_what_was_applied_is_not_applied_again(component, library):
 def test_a_redelivery_is_skipped_by_its_position(component, library):
     add_books(component, "one", "two")
     component.settle()
-    sink = Sink(library, lambda: component.broker)
-    with acting_as(Role.SINK):
-        sink._log_created = component.broker.log_info().created
-        sink._apply(component.broker.messages)
+    batches = BatchApplier(library, Lane(consumer=library.consumer_name), owner="")
+    with acting_as(Role.SINK), CaptureQueriesContext(connections["library"]) as captured:
+        assert batches.apply(component.broker.messages) == 2
 
-    assert sink.applied == 0
+    assert not [query["sql"] for query in captured if query["sql"].startswith(("INSERT", "UPDATE"))]
 
 
 def test_a_run_of_declared_creates_is_one_statement(component, everything):
@@ -99,7 +107,7 @@ def test_a_failing_event_holds_back_what_follows_and_keeps_what_came_before(comp
         component.settle()
 
     assert titles() == ["before"]
-    assert read_checkpoint("library", library.consumer_name).position == 1
+    assert last_position("library", library.consumer_name) == 1
 
 
 def test_a_handler_may_not_serve_reads(component, library):
@@ -118,7 +126,7 @@ def test_a_log_that_lost_the_checkpoint_s_event_stops_the_sink(component, librar
     with acting_as(Role.SINK), pytest.raises(LogMismatchError, match="the log was recreated or restored") as error:
         Sink(library, lambda: other).settle()
 
-    assert "manage.py flush --database library" in str(error.value)
+    assert "manage.py rebuildcache library" in str(error.value)
 
 
 def test_an_event_that_nobody_handles_is_passed_over(component):
@@ -133,19 +141,12 @@ def test_a_running_sink_tries_a_failing_handler_again_until_it_succeeds(componen
     noted = tmp_path / "noted"
     emit(component, "trouble.made", {"id": "1", "path": str(noted)})
     sink = Sink(library, lambda: component.broker)
-    failures = threading.Event()
-    original = sink._pause.wait
-    sink._pause.wait = lambda: (failures.set(), original())  # type: ignore[method-assign]
 
-    thread = threading.Thread(target=_run_as_sink, args=(sink,))
-    thread.start()
-    assert failures.wait(10)
-    noted.touch()
-    _wait_for(lambda: sink.applied == 1)
-    sink.stop()
-    thread.join(10)
+    with running(sink):
+        _wait_for(lambda: [row.tries for row in parked()] == [3])
+        noted.touch()
+        _wait_for(lambda: not parked())
 
-    assert not thread.is_alive()
     assert Path(noted).read_text() == "1\n"
 
 
@@ -155,21 +156,28 @@ def test_a_running_sink_waits_for_a_broker_that_is_away(component, library, sett
     add_books(component, "late")
     component.broker.available = False
     sink = Sink(library, lambda: component.broker)
-    thread = threading.Thread(target=_run_as_sink, args=(sink,))
-    thread.start()
-    _wait_for(lambda: "waiting component=library" in caplog.text)
-    component.broker.available = True
-    _wait_for(lambda: sink.applied == 1)
-    sink.stop()
-    thread.join(10)
+    with running(sink):
+        _wait_for(lambda: "waiting component=library" in caplog.text)
+        component.broker.available = True
+        _wait_for(lambda: sink.applied == 1)
 
     assert titles() == ["late"]
 
 
-def _run_as_sink(sink):
-    with acting_as(Role.SINK):
-        sink.run()
-    connections.close_all()
+@contextmanager
+def running(sink):
+    def run():
+        with acting_as(Role.SINK):
+            sink.run()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        sink.stop()
+        thread.join(10)
+    assert not thread.is_alive()
 
 
 def _wait_for(condition, seconds=10.0):
@@ -197,8 +205,7 @@ def test_a_sink_that_ends_by_itself_is_told_to_the_command(component, library):
         raise ValueError("no such place")
 
     sink = Sink(library, connect)
-    sink._consume = connect  # type: ignore[method-assign]
-    sink.alone = connect  # type: ignore[method-assign]
+    sink.run = connect  # type: ignore[method-assign]
 
     [failure] = run_until_signalled([sink])
 

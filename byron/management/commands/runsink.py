@@ -12,8 +12,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from byron.broker.connection import broker_for, close_brokers
 from byron.cache.roles import Role
-from byron.exceptions import LogMismatchError
 from byron.management.preparation import prepare
+from byron.management.sink_report import reporting
 from byron.schema.installed import ComponentConfig
 from byron.sink.runner import Sink
 
@@ -29,7 +29,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         chosen = _chosen(prepare(Role.SINK), options["components"])
         sinks = [Sink(config, partial(broker_for, config.component.namespace)) for config in chosen]
-        failures = run_until_signalled(sinks)
+        with reporting(sinks):
+            failures = run_until_signalled(sinks)
         close_brokers()
         if failures:
             raise CommandError("\n".join(str(error) for error in failures))
@@ -53,12 +54,9 @@ def run_until_signalled(sinks: list[Sink]) -> list[Exception]:
 
     def run(sink: Sink) -> None:
         try:
-            with sink.alone() as chosen:
-                if chosen:
-                    sink.run()
+            sink.run()
         except Exception as error:
-            if not isinstance(error, LogMismatchError):
-                log.exception("sink ended component=%s", sink.config.label)
+            log.exception("sink ended component=%s", sink.config.label)
             failures.append(error)
             stop()
 

@@ -2,16 +2,17 @@
 """The Cache of Library: one model for each type."""
 
 from byron.cache import fields
+from byron.cache.write_behind import CacheModel
 from django.db import models
 
 
-class Author(models.Model):
+class Author(CacheModel):
     id = models.CharField(max_length=255, primary_key=True)
     full_name = models.TextField(unique=True)
     born_on = models.DateField(null=True)
 
 
-class Book(models.Model):
+class Book(CacheModel):
     id = models.CharField(max_length=255, primary_key=True)
     title = models.TextField(db_index=True)
     genre = models.CharField(max_length=60)
@@ -20,7 +21,7 @@ class Book(models.Model):
     tags = fields.ListField(base="String")
 
 
-class Everything(models.Model):
+class Everything(CacheModel):
     id = models.CharField(max_length=255, primary_key=True)
     an_id = models.CharField(max_length=255)
     text = models.TextField(null=True)

@@ -1,0 +1,74 @@
+"""Whether an error is the database's own trouble, which passes, or the fault of what was to be stored."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+from django.db import DatabaseError, InterfaceError, OperationalError
+
+from byron.cache.migrations import is_pending
+
+#: Classes and codes of SQLSTATE that say nothing about the statement: connection, resources, an operator or a
+#: restart, the system below, locks of others, deadlocks, a server that only reads.
+_PASSING_CLASSES = frozenset({"08", "53", "58", "40", "XX"})
+_PASSING_STATES = frozenset({"57P01", "57P02", "57P03", "57P05", "55P03", "55006", "25006", "25P03"})
+
+#: SQLite's primary result codes of the same kind: BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT, FULL,
+#: CANTOPEN, PROTOCOL, NOTADB.
+_PASSING_CODES = frozenset({5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 26})
+
+#: A column or table that is not there: PostgreSQL's states, and SQLite's code for any faulty statement.
+_MISSING_STATES = frozenset({"42P01", "42703"})
+_SQLITE_ERROR = 1
+
+
+def is_trouble(error: BaseException, alias: str) -> bool:
+    """Whether an error, or what caused it, is the trouble of a database that will be well again.
+
+    Tables that are not migrated count as trouble: an event is not to blame for them.
+    """
+    return any(_passes(each, alias) for each in _chain(error))
+
+
+def remedy_for(alias: str) -> str:
+    """Return what to do about a Cache that lacks its tables, for a log line; empty for what passes by itself."""
+    try:
+        return " remedy='run manage.py migrate'" if is_pending(alias) else ""
+    except DatabaseError:
+        return ""
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _passes(error: BaseException, alias: str) -> bool:
+    if not isinstance(error, DatabaseError | InterfaceError):
+        return False
+    cause = error.__cause__
+    state = getattr(cause, "sqlstate", None)
+    if isinstance(state, str):
+        if state in _MISSING_STATES:
+            return _unmigrated(alias)
+        return state[:2] in _PASSING_CLASSES or state in _PASSING_STATES
+    if isinstance(cause, sqlite3.Error):
+        code = getattr(cause, "sqlite_errorcode", None)
+        if code is None:
+            return "closed database" in str(cause)
+        primary = code & 0xFF
+        return primary in _PASSING_CODES or (primary == _SQLITE_ERROR and _unmigrated(alias))
+    # Neither says anything about itself: the client lost the connection, or never had one.
+    return isinstance(error, OperationalError | InterfaceError)
+
+
+def _unmigrated(alias: str) -> bool:
+    try:
+        return is_pending(alias)
+    except DatabaseError:
+        return True

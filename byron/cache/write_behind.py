@@ -1,0 +1,108 @@
+"""Write-behind: rows that are created one by one, stored together.
+
+A unit of work, as in Martin Fowler's "Patterns of Enterprise Application Architecture": while one is at work on
+a Cache, `Model.objects.create()` keeps the row, and whatever else is asked of the database stores what was kept
+first, a type's rows in one statement. Nobody who uses the database can tell, but for one thing: a row
+that cannot be stored fails later than where it was created. So it is for work that is done again, row
+by row, when it fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections, models
+from django.db.models import signals
+
+#: Rows kept, at most, so that memory is bounded.
+_MOST_ROWS = 1000
+
+if TYPE_CHECKING:
+    # Django's classes take type parameters for the type checker only.
+    _QuerySet = models.QuerySet[models.Model]
+else:
+    _QuerySet = models.QuerySet
+
+
+class UnitOfWork:
+    """The rows that were created and not stored yet."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self._rows: dict[type[models.Model], list[models.Model]] = {}
+        self._taken: dict[type[models.Model], bool] = {}
+        self._count = 0
+
+    def takes(self, model: type[models.Model], alias: str) -> bool:
+        """Whether rows of a model may wait here: they are of this Cache, and nobody wants to hear of each."""
+        if model not in self._taken:
+            watched = any(signal.has_listeners(model) for signal in (signals.pre_save, signals.post_save))
+            self._taken[model] = not watched
+        return alias == self.alias and self._taken[model]
+
+    def keep(self, row: models.Model) -> None:
+        """Keep a row, to be stored before anything else happens to the database."""
+        row._state.adding = False
+        row._state.db = self.alias
+        self._rows.setdefault(type(row), []).append(row)
+        self._count += 1
+        if self._count >= _MOST_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Store what was kept."""
+        while self._rows:
+            model, rows = self._rows.popitem()
+            self._count -= len(rows)
+            query: models.QuerySet[models.Model] = models.QuerySet(model, using=self.alias)
+            query.bulk_create(rows)
+
+    def before_statement(
+        self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]
+    ) -> Any:
+        """Flush, then execute: what Django calls around each statement."""
+        if self._rows:
+            self.flush()
+        return execute(sql, params, many, context)
+
+
+_current: ContextVar[UnitOfWork | None] = ContextVar("byron_unit_of_work", default=None)
+
+
+@contextmanager
+def unit_of_work(alias: str) -> Iterator[None]:
+    """Store rows that are created meanwhile together, the last of them at the end; inside a transaction only."""
+    unit = UnitOfWork(alias)
+    token = _current.set(unit)
+    try:
+        with connections[alias].execute_wrapper(unit.before_statement):
+            yield
+            unit.flush()
+    finally:
+        _current.reset(token)
+
+
+class CacheQuerySet(_QuerySet):
+    """A query set whose `create` leaves the storing to a unit of work, where there is one."""
+
+    def create(self, **kwargs: Any) -> Any:
+        unit = _current.get()
+        # A component's label is its Cache's alias; the router is not to be asked for one to read from.
+        alias: str = self._db or self.model._meta.app_label  # type: ignore[attr-defined]
+        if unit is None or not unit.takes(self.model, alias):
+            return super().create(**kwargs)
+        row = self.model(**kwargs)
+        unit.keep(row)
+        return row
+
+
+class CacheModel(models.Model):
+    """What a component's models are: rows of its Cache."""
+
+    objects = CacheQuerySet.as_manager()
+
+    class Meta:
+        abstract = True

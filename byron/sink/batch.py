@@ -1,0 +1,243 @@
+"""A batch: messages → effects, parked events and the checkpoint, in one transaction."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import DatabaseError, connections, transaction
+
+from byron.cache.checkpoint import Applied, lock_checkpoints, store_checkpoint
+from byron.cache.trouble import is_trouble
+from byron.cache.write_behind import unit_of_work
+from byron.events.codec import message_id
+from byron.events.event import StoredMessage
+from byron.events.payloads import PayloadCodec
+from byron.events.subjects import split_subject
+from byron.exceptions import EventError, LaneLostError
+from byron.schema.installed import ComponentConfig
+from byron.sink.apply import Applier, Incoming
+from byron.sink.lanes import Lane
+from byron.sink.outbox import Emission, Outbox
+from byron.sink.parking import Parking, Problem, digest, stored_message
+
+log = logging.getLogger("byron.sink")
+
+#: Seconds after which a transaction ends between two events, so that others get to the database and the Sink can stop.
+_LONGEST_TRANSACTION = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """A message that is no event of this schema."""
+
+    message: StoredMessage
+    problem: Problem
+
+
+class BatchApplier:
+    """Applies one lane's messages: each effect once and in order, failures set aside."""
+
+    def __init__(self, config: ComponentConfig, lane: Lane, owner: str | None) -> None:
+        #: When the log was created, to be stored with the checkpoint.
+        self.log_created: datetime | None = None
+        #: Whether failing events are parked. If not, what a handler raises is raised.
+        self.parks = True
+        #: Positions of events that are passed over, because they were discarded once.
+        self.discarded: frozenset[int] = frozenset()
+        #: Positions, by slot, up to which the handlers' emissions are in the log or in another outbox already.
+        self.emitted_until: Mapping[int, int] = {}
+        self.parking = Parking(config.alias, lane)
+        self.outbox = Outbox(config.alias, lane)
+        self._alias = config.alias
+        self._lane = lane
+        self._owner = owner
+        self._payloads = PayloadCodec(config.component)
+        self._applier = Applier(config, self._payloads)
+
+    def apply(self, messages: Sequence[StoredMessage], stopping: Callable[[], bool] = lambda: False) -> int:
+        """Apply messages in order and return the position up to which all are dealt with.
+
+        That is the last one's, unless `stopping` or the time cut the transaction short. Raises LaneLostError,
+        and the database's errors when it is in trouble; nothing was stored then.
+        """
+        items = [self._read(message) for message in messages]
+        deadline = time.monotonic() + _LONGEST_TRANSACTION
+
+        def enough() -> bool:
+            return stopping() or time.monotonic() > deadline
+
+        try:
+            with transaction.atomic(using=self._alias):
+                return self._apply(items, enough, self._together)
+        except Exception as error:
+            if self._is_external(error):
+                raise
+            if not self.parks:
+                return self._until_the_culprit(messages, error)
+            log.debug("batch failed, now one by one component=%s error=%r", self._lane.consumer, str(error))
+        # An event is to blame. In savepoints, those before and after it succeed.
+        with transaction.atomic(using=self._alias):
+            return self._apply(items, enough, self._one_by_one)
+
+    def park(self, message: StoredMessage, problem: Problem) -> None:
+        """Park an event without a try, and pass it over."""
+
+        def set_aside(items: Sequence[Incoming], enough: Callable[[], bool]) -> int:
+            for item in items:
+                self.parking.park(item.message, problem)
+            return len(items)
+
+        with transaction.atomic(using=self._alias):
+            self._apply([self._read(message)], lambda: False, set_aside)
+
+    def retry(self, key_digest: str) -> tuple[int, Problem | None]:
+        """Apply a key's parked events in order until one fails again or some time is over.
+
+        Returns how many were applied and why the next one was not. Raises as `apply` does.
+        """
+        applied, problem = [], None
+        deadline = time.monotonic() + _LONGEST_TRANSACTION
+        with transaction.atomic(using=self._alias):
+            lock_checkpoints(self._alias, self._lane.consumer, self._lane.slots, self._owner)
+            for row in self.parking.of_key(key_digest):
+                item = self._read(stored_message(row))
+                problem = item.problem if isinstance(item, _Broken) else self._try(item)
+                if problem is not None:
+                    self.parking.note_failure(row, problem)
+                    break
+                applied.append(row)
+                if time.monotonic() > deadline:
+                    break
+            self.parking.remove(key_digest, applied)
+            self._store_emitted()
+        return len(applied), problem
+
+    def _read(self, message: StoredMessage) -> Incoming | _Broken:
+        try:
+            return Incoming(message, self._payloads.read(message))
+        except EventError as error:
+            return _Broken(message, Problem(error=error, passes=False))
+
+    def _apply(
+        self,
+        items: Sequence[Incoming | _Broken],
+        enough: Callable[[], bool],
+        apply_free: Callable[[Sequence[Incoming], Callable[[], bool]], int],
+    ) -> int:
+        """Deal with what is new of a batch, inside a transaction that holds the checkpoint."""
+        self._applier.emitted.clear()
+        standing = lock_checkpoints(self._alias, self._lane.consumer, self._lane.slots, self._owner)
+        fresh = _beyond(standing, items)
+        if not fresh:
+            return items[-1].message.position
+        free, broken, behind = self._sort(fresh)
+        applied = apply_free(free, enough)
+        last = free[applied - 1].message if applied < len(free) else items[-1].message
+        for item in broken:
+            if item.message.position <= last.position:
+                self._refuse(item)
+        self.parking.put_behind([message for message in behind if message.position <= last.position])
+        self._store_emitted()
+        checkpoint = Applied(position=last.position, event_id=message_id(last), log_created=self.log_created)
+        store_checkpoint(self._alias, self._lane.consumer, self._lane.slots, checkpoint)
+        return last.position
+
+    def _sort(self, items: Sequence[Incoming | _Broken]) -> tuple[list[Incoming], list[_Broken], list[StoredMessage]]:
+        """Tell messages apart: to apply, not to be understood, and behind a parked event of their key."""
+        blocked = self.parking.blocked([item.message for item in items])
+        free: list[Incoming] = []
+        broken: list[_Broken] = []
+        behind: list[StoredMessage] = []
+        for item in items:
+            if item.message.position in self.discarded:
+                continue
+            if blocked and digest(item.message) in blocked:
+                behind.append(item.message)
+            elif isinstance(item, _Broken):
+                broken.append(item)
+                blocked.add(digest(item.message))
+            else:
+                free.append(item)
+        return free, broken, behind
+
+    def _until_the_culprit(self, messages: Sequence[StoredMessage], error: Exception) -> int:
+        """Apply those before the message that cannot be applied, and raise its error with a note of its place."""
+        if len(messages) == 1:
+            error.add_note(f"Event at position {messages[0].position} of the log, on {messages[0].subject}")
+            raise error
+        for message in messages:
+            self.apply([message])
+        return messages[-1].position
+
+    def _refuse(self, item: _Broken) -> None:
+        if not self.parks:
+            raise item.problem.error
+        if self.parking.blocked([item.message]):
+            self.parking.put_behind([item.message])
+        else:
+            self.parking.park(item.message, item.problem)
+
+    def _together(self, items: Sequence[Incoming], enough: Callable[[], bool]) -> int:
+        """Apply events in the hope that none fails: no savepoints, and rows that are created are stored together."""
+        if len(items) < 2:
+            return self._applier.apply(items, enough)
+        with unit_of_work(self._alias):
+            return self._applier.apply(items, enough)
+
+    def _one_by_one(self, items: Sequence[Incoming], enough: Callable[[], bool]) -> int:
+        """Apply events in a savepoint each; park those that fail, and what comes behind them."""
+        blocked: set[str] = set()
+        for done, item in enumerate(items, 1):
+            key = digest(item.message)
+            if key in blocked:
+                self.parking.put_behind([item.message])
+            elif (problem := self._try(item)) is not None:
+                self.parking.park(item.message, problem)
+                blocked.add(key)
+            if enough():
+                return done
+        return len(items)
+
+    def _try(self, item: Incoming) -> Problem | None:
+        """Apply an event in a savepoint, or say why it cannot be. Raises what is not the event's fault."""
+        emitted = len(self._applier.emitted)
+        try:
+            with transaction.atomic(using=self._alias):
+                self._applier.apply([item])
+        except Exception as error:
+            if self._is_external(error):
+                raise
+            del self._applier.emitted[emitted:]
+            return Problem(error=error, handler=self._applier.handler, passes=not isinstance(error, EventError))
+        return None
+
+    def _store_emitted(self) -> None:
+        self.outbox.store([emission for emission in self._applier.emitted if self._is_new(emission)])
+        self._applier.emitted.clear()
+
+    def _is_new(self, emission: Emission) -> bool:
+        return emission.cause.position > self.emitted_until.get(split_subject(emission.cause.subject)[1], 0)
+
+    def _is_external(self, error: BaseException) -> bool:
+        """Whether an error is not the event's fault: the lane is another's, or the database is in trouble."""
+        if isinstance(error, LaneLostError) or is_trouble(error, self._alias):
+            return True
+        connection = connections[self._alias]
+        try:
+            return connection.connection is None or connection.closed_in_transaction or not connection.is_usable()
+        except DatabaseError:
+            return True
+
+
+def _beyond(standing: Mapping[int, int], items: Sequence[Incoming | _Broken]) -> Sequence[Incoming | _Broken]:
+    """Return what is not applied yet, by the positions that the slots stand at."""
+    lowest = min(standing.values())
+    if lowest == max(standing.values()):
+        return items if items[0].message.position > lowest else [i for i in items if i.message.position > lowest]
+    return [
+        item for item in items if item.message.position > standing.get(split_subject(item.message.subject)[1], lowest)
+    ]

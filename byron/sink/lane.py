@@ -1,0 +1,271 @@
+"""One lane at work: take it → open the log at the checkpoint → fetch → apply → acknowledge."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from django.db import DatabaseError, connections
+
+from byron.broker.base import Broker, Consumer
+from byron.cache.checkpoint import (
+    Attempt,
+    note_attempt,
+    owners_of,
+    read_checkpoints,
+    release_slots,
+    take_slots,
+    unfinished_attempts,
+)
+from byron.cache.trouble import is_trouble, remedy_for
+from byron.conf import byron_settings
+from byron.events.codec import message_id
+from byron.events.event import StoredMessage
+from byron.events.subjects import split_subject
+from byron.exceptions import BrokerError, LaneLostError, LogMismatchError
+from byron.schema.installed import ComponentConfig
+from byron.sink.batch import BatchApplier
+from byron.sink.lanes import Lane
+from byron.sink.membership import Membership, living_members
+from byron.sink.parking import Problem
+
+log = logging.getLogger("byron.sink")
+
+#: Seconds of one wait for events: how soon a quiet lane notices that it is to stop, or that a retry is due.
+_POLL = 0.5
+
+#: Seconds between two tries to take a lane from a process that may be gone.
+_PATIENCE = 0.5
+
+#: Shortest and longest pause, in seconds, while the broker or the database is away.
+_PAUSES = (0.2, 2.0)
+
+#: Seconds before a lane whose log is another one looks again: someone has to restore it, or to rebuild the Cache.
+_MISMATCH_PAUSE = 10.0
+
+#: Seconds between two looks at how many events wait at the broker.
+_LAG_INTERVAL = 2.0
+
+#: Seconds between two looks for parked events that are to be tried again.
+_RETRY_INTERVAL = 0.2
+
+#: How many processes an event may end before it is parked.
+_DEATHS = 5
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a component's lanes have done since the process began; each lane adds to it."""
+
+    applied: int = 0
+    emitted: int = 0
+    #: Events waiting at the broker, by lane, when last looked.
+    lag: dict[str, int] = field(default_factory=dict)
+
+
+class ProcessEndedError(Exception):
+    """A handler ended the whole process, again and again."""
+
+
+class LaneWorker:
+    """Applies one lane's events until it is stopped, whenever the lane is this process's."""
+
+    def __init__(
+        self,
+        config: ComponentConfig,
+        lane: Lane,
+        membership: Membership,
+        connect: Callable[[], Broker],
+        progress: Progress,
+    ) -> None:
+        self.lane = lane
+        self._config = config
+        self._membership = membership
+        self._connect = connect
+        self._progress = progress
+        self._stop = threading.Event()
+        self._pause = _PAUSES[0]
+        self._batches = BatchApplier(config, lane, membership.id)
+        self._retries_at = 0.0
+        self._lag_at = 0.0
+        #: Events that are still to be applied one at a time, since one of them may have ended a process.
+        self._careful = 0
+        self._attempts: dict[int, Attempt] = {}
+
+    @property
+    def batches(self) -> BatchApplier:
+        return self._batches
+
+    def stop(self) -> None:
+        """Ask to finish the event at hand and let go of the lane. Safe from any thread."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Take the lane, and apply its events until stopped; wait while broker or database are away."""
+        told = False
+        while not self._stop.is_set():
+            try:
+                if self.take():
+                    told = False
+                    self._consume()
+                elif not told:
+                    told = True
+                    log.info("standby component=%s lane=%s %s", self._config.label, self.lane.name, self._holders())
+                self._stop.wait(_PATIENCE)
+            except LaneLostError as error:
+                log.warning("lane lost component=%s lane=%s reason=%r", self._config.label, self.lane.name, str(error))
+            except LogMismatchError as error:
+                log.error("stopped component=%s lane=%s error=%s", self._config.label, self.lane.name, error)
+                self._stop.wait(_MISMATCH_PAUSE)
+            except Exception as error:
+                self._wait_out(error)
+        self._let_go()
+
+    def take(self) -> bool:
+        """Become the lane's owner, unless a living process is; whether that is so now."""
+        alias, slots = self._config.alias, self.lane.slots
+        crashed = take_slots(alias, self.lane.consumer, slots, self._membership.id, self._membership.is_alive)
+        if crashed is None:
+            return False
+        self._attempts = {each.position: each for each in unfinished_attempts(alias, self.lane.consumer, slots)}
+        if crashed or self._attempts:
+            # The process before this one ended in the middle of a batch, of which nothing tells the culprit.
+            self._careful = byron_settings().sink_batch_size
+        self._batches.parking.load()
+        return True
+
+    def open(self) -> tuple[Broker, Consumer]:
+        """Open the lane's reader of the log at the checkpoint.
+
+        Raises LogMismatchError when the log does not hold the checkpoint's event, BrokerError.
+        """
+        broker = self._connect()
+        self._batches.log_created = broker.ensure_log().created
+        after = starting_position(self._config, self.lane, broker)
+        events = list(self._config.component.handlers)
+        return broker, broker.consumer(self.lane.name, events, after, slots=self.lane.slots)
+
+    def turn(self, broker: Broker, consumer: Consumer, timeout: float) -> int:
+        """Fetch what is there and apply it, then what else is due; return how many events were fetched."""
+        self._publish(broker)
+        messages = consumer.fetch(1 if self._careful else byron_settings().sink_batch_size, timeout)
+        rest: Sequence[StoredMessage] = messages
+        while rest:
+            if self._careful:
+                self._look_out(rest[0])
+            position = self._batches.apply(rest, self._stop.is_set)
+            consumer.acknowledge(position)
+            left = [message for message in rest if message.position > position]
+            self._progress.applied += len(rest) - len(left)
+            rest = left
+            self._careful = max(0, self._careful - 1)
+            if rest and self._stop.is_set():
+                break
+        self._publish(broker)
+        return len(messages)
+
+    def _consume(self) -> None:
+        broker, consumer = self.open()
+        with consumer:
+            log.info(
+                "consuming component=%s lane=%s events=%s",
+                self._config.label,
+                self.lane.name,
+                ",".join(self._config.component.handlers),
+            )
+            while not self._stop.is_set():
+                self.turn(broker, consumer, _POLL)
+                self._pause = _PAUSES[0]
+                self._retry_parked()
+                self._note_lag(consumer)
+
+    def _publish(self, broker: Broker) -> None:
+        self._progress.emitted += self._batches.outbox.relay(broker)
+
+    def _retry_parked(self) -> None:
+        if not self._batches.parking.keys or time.monotonic() < self._retries_at:
+            return
+        for key_digest in self._batches.parking.due():
+            if self._stop.is_set():
+                return
+            applied, _ = self._batches.retry(key_digest)
+            self._progress.applied += applied
+        self._retries_at = time.monotonic() + _RETRY_INTERVAL
+
+    def _note_lag(self, consumer: Consumer) -> None:
+        if time.monotonic() >= self._lag_at:
+            self._progress.lag[self.lane.name] = consumer.pending()
+            self._lag_at = time.monotonic() + _LAG_INTERVAL
+
+    def _look_out(self, message: StoredMessage) -> None:
+        """Write down which event comes next, and park one that ended too many processes."""
+        before = self._attempts.pop(message.position, None)
+        # The crash that made this lane careful may have been this event's doing.
+        tries = before.tries + 1 if before else 2
+        if tries > _DEATHS:
+            error = ProcessEndedError(f"{tries - 1} processes ended while they applied this event")
+            self._batches.park(message, Problem(error=error, passes=False))
+            return
+        slot = split_subject(message.subject)[1]
+        note_attempt(self._config.alias, self.lane.consumer, slot, message.position, tries)
+
+    def _wait_out(self, error: Exception) -> None:
+        if isinstance(error, BrokerError) or is_trouble(error, self._config.alias):
+            log.warning(
+                "waiting component=%s lane=%s error=%r%s",
+                self._config.label,
+                self.lane.name,
+                str(error),
+                remedy_for(self._config.alias),
+            )
+        else:
+            log.exception("waiting component=%s lane=%s", self._config.label, self.lane.name)
+        connections[self._config.alias].close()
+        self._rest()
+
+    def _rest(self) -> None:
+        self._stop.wait(self._pause)
+        self._pause = min(2 * self._pause, _PAUSES[1])
+
+    def _holders(self) -> str:
+        owners = owners_of(self._config.alias, self.lane.consumer, self.lane.slots)
+        places = [member.place for member in living_members(self._config.alias) if member.id in owners]
+        return f"reason='another process applies it: {', '.join(places)}'"
+
+    def release(self) -> None:
+        """Let go of the lane, for another process to go on at once."""
+        release_slots(self._config.alias, self.lane.consumer, self.lane.slots, self._membership.id)
+
+    def _let_go(self) -> None:
+        try:
+            self.release()
+        except DatabaseError as error:
+            # The others will find out by the missing signs of life.
+            log.warning("lane not released component=%s error=%r", self._config.label, str(error))
+        connections[self._config.alias].close()
+
+
+def starting_position(config: ComponentConfig, lane: Lane, broker: Broker, *, alias: str = "") -> int:
+    """Return the position after which a lane goes on: the lowest of its slots', in the Cache of this alias.
+
+    The log's events at the checkpoints must be those that were applied: in a log that was recreated
+    or rolled back the same numbers stand for other events, and going on by number would skip them.
+    Raises LogMismatchError then, and BrokerUnavailableError.
+    """
+    found = read_checkpoints(alias or config.alias, lane.consumer)
+    applied = [found[slot] for slot in lane.slots if slot in found]
+    for position, event_id in {(each.position, each.event_id) for each in applied}:
+        stored = broker.get(position)
+        if stored is None or message_id(stored) != event_id:
+            info = broker.log_info()
+            raise LogMismatchError(
+                f"The Cache of {config.label} has applied event {event_id} at position {position}, but the log of "
+                f"{config.component.namespace} (positions {info.first} to {info.last}, created "
+                f"{info.created:%Y-%m-%d %H:%M:%S}) does not hold it there: the log was recreated or restored. "
+                "Nothing was skipped. Restore the log, or build the Cache anew from this one with "
+                f"`manage.py rebuildcache {config.label}`."
+            )
+    return min((each.position for each in applied), default=0) if len(applied) == len(lane.slots) else 0

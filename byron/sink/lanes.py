@@ -1,0 +1,43 @@
+"""Lanes: the shares of the slots that are applied side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+
+from byron.conf import byron_settings
+from byron.events.subjects import SLOTS
+from byron.schema.installed import ComponentConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One of a component's `count` lanes: every `count`-th slot, beginning with its number."""
+
+    consumer: str
+    number: int = 0
+    count: int = 1
+
+    @property
+    def name(self) -> str:
+        """The name of its durable consumer at the broker."""
+        return self.consumer if self.count == 1 else f"{self.consumer}-{self.number}of{self.count}"
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        return tuple(range(self.number, SLOTS, self.count))
+
+
+def lanes_of(config: ComponentConfig) -> list[Lane]:
+    """Return a component's lanes, as many as `BYRON_SINK_LANES` says; one on SQLite, which has one writer.
+
+    Raises ImproperlyConfigured for a number that is not from 1 to 16.
+    """
+    count = byron_settings().sink_lanes
+    if count not in range(1, SLOTS + 1):
+        raise ImproperlyConfigured(f"BYRON_SINK_LANES is {count!r}; a component has 1 to {SLOTS} lanes.")
+    if connections[config.alias].vendor == "sqlite":
+        count = 1
+    return [Lane(consumer=config.consumer_name, number=number, count=count) for number in range(count)]

@@ -1,0 +1,139 @@
+"""The outbox: what handlers emit is stored with their effect and published from there, once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.db.models import QuerySet
+
+from byron.broker.base import Broker
+from byron.conf import byron_settings
+from byron.events.event import Message, StoredMessage
+from byron.events.subjects import split_subject
+from byron.exceptions import BrokerError, BrokerUnavailableError, OutcomeUnknownError
+from byron.models import OutboxMessage
+from byron.sink.lanes import Lane
+
+log = logging.getLogger("byron.sink")
+
+#: Messages published as one atomic batch, at most.
+_BATCH = 200
+
+#: Seconds for which the broker surely remembers a message's id: half the log's duplicate window. For a cause older than
+#: that the log itself is asked, since the message may have been published back then, also for a Cache that was lost.
+_REMEMBERED = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emission:
+    """A message that a handler emitted, and the one that it did so for."""
+
+    cause: StoredMessage
+    message: Message
+
+
+class Outbox:
+    """The messages that one lane's handlers emitted and that the log does not hold yet."""
+
+    def __init__(self, alias: str, lane: Lane) -> None:
+        self._alias = alias
+        self._lane = lane
+        # At first there may be what a crash left.
+        self._waiting = True
+        self._again = 0.0
+
+    def store(self, emissions: Sequence[Emission]) -> None:
+        """Store messages, inside the transaction of the effects they go with."""
+        if emissions:
+            rows = [_row(self._lane.consumer, emission) for emission in emissions]
+            OutboxMessage.objects.using(self._alias).bulk_create(rows, batch_size=500)
+            self._waiting = True
+
+    def relay(self, broker: Broker) -> int:
+        """Publish what is stored, in order, and return how many messages that was.
+
+        Raises BrokerUnavailableError and OutcomeUnknownError; what is not surely in the log stays. What
+        the broker refuses stays too, to be tried again later, and so do later messages of its key.
+        """
+        if not self._waiting and time.monotonic() < self._again:
+            return 0
+        self._waiting, self._again = True, float("inf")
+        published, refused = 0, set[tuple[int, str]]()
+        for page in self._pages():
+            free = [row for row in page if _key(row) not in refused]
+            done = self._publish(broker, free, refused)
+            OutboxMessage.objects.using(self._alias).filter(id__in=[row.id for row in done]).delete()
+            published += len(done)
+        self._waiting = False
+        if refused:
+            self._again = time.monotonic() + byron_settings().sink_retry_limit
+        return published
+
+    def _pages(self) -> Iterator[list[OutboxMessage]]:
+        last = 0
+        while page := list(self._rows().filter(id__gt=last).order_by("id")[:_BATCH]):
+            yield page
+            last = page[-1].id
+
+    def _publish(
+        self, broker: Broker, rows: Sequence[OutboxMessage], refused: set[tuple[int, str]]
+    ) -> list[OutboxMessage]:
+        """Publish rows and return those that the log holds then, adding the keys of the others to `refused`."""
+        messages = [_message(row) for row in rows if not _is_in_log(broker, row)]
+        try:
+            broker.publish(messages, byron_settings().publish_timeout)
+            return list(rows)
+        except (BrokerUnavailableError, OutcomeUnknownError):
+            raise
+        except BrokerError as error:
+            if len(rows) == 1:
+                log.error(
+                    "emitted event refused component=%s subject=%s id=%s error=%s; it will be tried again",
+                    self._lane.consumer,
+                    rows[0].subject,
+                    rows[0].message_id,
+                    error,
+                )
+                refused.add(_key(rows[0]))
+                return []
+        done = []
+        for row in rows:
+            # One of them is to blame; the others need not wait for it.
+            if _key(row) not in refused:
+                done += self._publish(broker, [row], refused)
+        return done
+
+    def _rows(self) -> QuerySet[OutboxMessage]:
+        return OutboxMessage.objects.using(self._alias).filter(consumer=self._lane.consumer, slot__in=self._lane.slots)
+
+
+def _row(consumer: str, emission: Emission) -> OutboxMessage:
+    return OutboxMessage(
+        consumer=consumer,
+        slot=split_subject(emission.cause.subject)[1],
+        cause_position=emission.cause.position,
+        cause_time=datetime.fromtimestamp(emission.cause.logged, UTC),
+        message_id=emission.message.id,
+        subject=emission.message.subject,
+        headers=json.dumps(dict(emission.message.headers)),
+        body=emission.message.body,
+    )
+
+
+def _message(row: OutboxMessage) -> Message:
+    return Message(subject=row.subject, headers=json.loads(row.headers), body=bytes(row.body))
+
+
+def _key(row: OutboxMessage) -> tuple[int, str]:
+    return split_subject(row.subject)[1:3]
+
+
+def _is_in_log(broker: Broker, row: OutboxMessage) -> bool:
+    if time.time() - row.cause_time.timestamp() < _REMEMBERED:
+        return False
+    return broker.find(row.subject, row.message_id, row.cause_position) is not None

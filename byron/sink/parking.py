@@ -1,0 +1,190 @@
+"""Parking: events that cannot be applied are set aside, and what is behind them of the same key."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+
+from django.db.models import QuerySet
+
+from byron.conf import byron_settings
+from byron.events.codec import message_id
+from byron.events.event import StoredMessage
+from byron.events.subjects import split_subject
+from byron.models import ParkedEvent
+from byron.sink.lanes import Lane
+
+log = logging.getLogger("byron.sink")
+
+_State = ParkedEvent.State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why an event was not applied."""
+
+    error: BaseException
+    handler: str = ""
+    #: Whether trying again may help. An event that breaks its contract stays as it is.
+    passes: bool = True
+
+    @property
+    def summary(self) -> str:
+        return _storable(f"{type(self.error).__name__}: {self.error}")
+
+    @property
+    def traceback(self) -> str:
+        return _storable("".join(traceback.format_exception(self.error)))
+
+
+def digest(message: StoredMessage) -> str:
+    """Return the digest of a message's key, by which it is looked for."""
+    return blake2b(split_subject(message.subject)[2].encode(), digest_size=16).hexdigest()
+
+
+def _storable(text: str) -> str:
+    # PostgreSQL's text holds no NUL, and no half of a surrogate pair can be encoded at all.
+    return text.replace("\x00", "\N{SYMBOL FOR NULL}").encode("utf-8", "backslashreplace").decode()
+
+
+class Parking:
+    """The parked events of one lane. All methods but `load` belong inside the lane's transaction."""
+
+    def __init__(self, alias: str, lane: Lane) -> None:
+        self._alias = alias
+        self._lane = lane
+        #: Digests of keys that may have parked events: a superset, since others only ever remove some.
+        self.keys: set[str] = set()
+        self._told: set[tuple[str, type[BaseException]]] = set()
+
+    def load(self) -> None:
+        """Learn which keys have parked events, when a lane begins."""
+        self.keys = set(self._open().values_list("key_digest", flat=True).distinct())
+
+    def blocked(self, messages: Iterable[StoredMessage]) -> set[str]:
+        """Return the digests of those messages' keys that have parked events."""
+        if not self.keys:
+            return set()
+        suspected = {digest(message) for message in messages} & self.keys
+        if not suspected:
+            return set()
+        found = set(self._open().filter(key_digest__in=suspected).values_list("key_digest", flat=True))
+        self.keys -= suspected - found
+        return found
+
+    def park(self, message: StoredMessage, problem: Problem) -> None:
+        """Set an event aside that could not be applied."""
+        row = self._row(message, _State.PARKED)
+        _note(row, problem)
+        row.save(using=self._alias, force_insert=True)
+        self.keys.add(row.key_digest)
+        self._log("event parked" if row.state == _State.PARKED else "event set aside", row, problem)
+
+    def put_behind(self, messages: Sequence[StoredMessage]) -> None:
+        """Set events aside whose keys have parked events already."""
+        if messages:
+            rows = [self._row(message, _State.BEHIND) for message in messages]
+            ParkedEvent.objects.using(self._alias).bulk_create(rows)
+            self.keys.update(row.key_digest for row in rows)
+
+    def due(self) -> list[str]:
+        """Return digests of keys whose first event is to be tried again now."""
+        rows = self._open().filter(state=_State.RETRYING, next_try__lte=datetime.now(UTC))
+        return list(rows.order_by("next_try").values_list("key_digest", flat=True)[:100])
+
+    def of_key(self, key_digest: str) -> list[ParkedEvent]:
+        """Return a key's parked events in their order, holding their rows."""
+        return list(self._open().filter(key_digest=key_digest).select_for_update().order_by("position")[:500])
+
+    def note_failure(self, row: ParkedEvent, problem: Problem) -> None:
+        """Write down that a parked event failed again."""
+        _note(row, problem)
+        row.save(using=self._alias)
+        self._log("event parked" if row.state == _State.PARKED else "event failed again", row, problem)
+
+    def remove(self, key_digest: str, rows: Collection[ParkedEvent]) -> None:
+        """Forget events of a key that were applied; the first of those behind them is due then."""
+        if not rows:
+            return
+        _rows(self._alias, self._lane.consumer).filter(pk__in=[row.pk for row in rows]).delete()
+        make_due(self._alias, self._lane.consumer, key_digest)
+
+    def _log(self, what: str, row: ParkedEvent, problem: Problem) -> None:
+        kind = (row.handler, type(problem.error))
+        log.error(
+            "%s component=%s position=%d event=%s handler=%s tries=%d error=%r",
+            what,
+            self._lane.consumer,
+            row.position,
+            row.name,
+            row.handler or "-",
+            row.tries,
+            row.error,
+            # A mistake in a handler meets many events; its traceback once is enough.
+            exc_info=problem.error if problem.handler and kind not in self._told else None,
+        )
+        self._told.add(kind)
+
+    def _open(self) -> QuerySet[ParkedEvent]:
+        return open_events(self._alias, self._lane.consumer).filter(slot__in=self._lane.slots)
+
+    def _row(self, message: StoredMessage, state: ParkedEvent.State) -> ParkedEvent:
+        _, slot, key, name = split_subject(message.subject)
+        return ParkedEvent(
+            consumer=self._lane.consumer,
+            slot=slot,
+            position=message.position,
+            event_id=message_id(message),
+            name=_storable(name),
+            key=key,
+            key_digest=digest(message),
+            state=state,
+            subject=message.subject,
+            headers=json.dumps(dict(message.headers)),
+            body=message.body,
+        )
+
+
+def open_events(alias: str, consumer: str) -> QuerySet[ParkedEvent]:
+    """Return the parked events of a component that were not discarded."""
+    return _rows(alias, consumer).exclude(state=_State.DISCARDED)
+
+
+def make_due(alias: str, consumer: str, key_digest: str) -> None:
+    """Have the first of a key's parked events tried now, if it waited for one that is gone."""
+    first = open_events(alias, consumer).filter(key_digest=key_digest).order_by("position").first()
+    if first is not None and first.state == _State.BEHIND:
+        first.state, first.next_try = _State.RETRYING, datetime.now(UTC)
+        first.save(using=alias)
+
+
+def discarded_positions(alias: str, consumer: str) -> set[int]:
+    """Return the positions of the events that were discarded."""
+    return set(_rows(alias, consumer).filter(state=_State.DISCARDED).values_list("position", flat=True))
+
+
+def stored_message(row: ParkedEvent) -> StoredMessage:
+    """Return the message that a parked event came as."""
+    return StoredMessage(
+        subject=row.subject, headers=json.loads(row.headers), body=bytes(row.body), position=row.position
+    )
+
+
+def _rows(alias: str, consumer: str) -> QuerySet[ParkedEvent]:
+    return ParkedEvent.objects.using(alias).filter(consumer=consumer)
+
+
+def _note(row: ParkedEvent, problem: Problem) -> None:
+    settings = byron_settings()
+    row.tries += 1
+    row.handler, row.error, row.traceback = problem.handler, problem.summary, problem.traceback
+    if problem.passes and row.tries < settings.sink_tries:
+        pause = min(settings.sink_retry_delay * 2 ** min(row.tries - 1, 16), settings.sink_retry_limit)
+        row.state, row.next_try = _State.RETRYING, datetime.now(UTC) + timedelta(seconds=pause)
+    else:
+        row.state, row.next_try = _State.PARKED, None

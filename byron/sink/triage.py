@@ -1,0 +1,87 @@
+"""What people do about parked events: find them, have them tried again, or give them up."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from byron.cache.checkpoint import lock_checkpoints
+from byron.cache.roles import Role, acting_as
+from byron.events.subjects import SLOTS, encode_key
+from byron.models import ParkedEvent
+from byron.schema.installed import ComponentConfig
+from byron.sink.batch import BatchApplier
+from byron.sink.lanes import Lane
+from byron.sink.parking import make_due, open_events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which parked events are meant: those with these ids, of this key, or of this handler; else all."""
+
+    ids: Collection[int] = ()
+    key: str | None = None
+    handler: str | None = None
+
+    @property
+    def condition(self) -> Q:
+        wanted = Q(pk__in=self.ids) if self.ids else Q()
+        if self.key is not None:
+            wanted &= Q(key=encode_key(self.key))
+        if self.handler is not None:
+            wanted &= Q(handler=self.handler)
+        return wanted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a key's parked events: how many were applied, and why the next one was not."""
+
+    key: str
+    applied: int
+    error: str = ""
+
+
+def parked_events(config: ComponentConfig, selection: Selection) -> QuerySet[ParkedEvent]:
+    """Return a component's parked events, in the log's order."""
+    return open_events(config.alias, config.consumer_name).filter(selection.condition).order_by("position")
+
+
+def retry_parked(config: ComponentConfig, selection: Selection) -> Iterator[Outcome]:
+    """Apply the parked events of each key meant, in order from its first, until one fails again.
+
+    It is done here and now, whether a Sink runs or not: each key's slot is locked meanwhile.
+    """
+    rows = parked_events(config, selection).values_list("slot", "key_digest", "key")
+    keys = {(slot, digest): key for slot, digest, key in rows}
+    for (slot, digest), key in keys.items():
+        lane = Lane(consumer=config.consumer_name, number=slot, count=SLOTS)
+        batches = BatchApplier(config, lane, owner=None)
+        applied = 0
+        with acting_as(Role.SINK):
+            while True:
+                more, problem = batches.retry(digest)
+                applied += more
+                if problem is not None or not more:
+                    break
+        yield Outcome(key=key, applied=applied, error=problem.summary if problem else "")
+
+
+def discard_parked(config: ComponentConfig, selection: Selection) -> int:
+    """Give parked events up and return how many those were; the next of their keys are due then.
+
+    A note of each stays, for `rebuildcache` to pass it over.
+    """
+    alias, consumer = config.alias, config.consumer_name
+    with transaction.atomic(using=alias):
+        rows: Sequence[ParkedEvent] = list(parked_events(config, selection))
+        lock_checkpoints(alias, consumer, {row.slot for row in rows}, None)
+        open_events(alias, consumer).filter(pk__in=[row.pk for row in rows]).update(
+            state=ParkedEvent.State.DISCARDED, next_try=None
+        )
+        for digest in {row.key_digest for row in rows}:
+            make_due(alias, consumer, digest)
+    return len(rows)

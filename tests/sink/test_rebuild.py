@@ -1,0 +1,238 @@
+"""Rebuilding the Cache beside the live one."""
+
+from __future__ import annotations
+
+import pytest
+from django.apps import apps
+from django.core.management import CommandError, call_command
+from django.db import connections
+
+from byron.cache.checkpoint import last_position
+from byron.cache.workspace import workspace_for
+from byron.commands import functions
+from byron.exceptions import CacheError
+from byron.models import OutboxMessage, ParkedEvent
+from byron.sink.rebuild import NewlyParkedError, rebuild
+from tests.conftest import add_books
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["library", "students"])
+
+
+class _Connections:
+    """Django's connections, as its tests see them: what is redirected meanwhile counts as made by hand."""
+
+    def __contains__(self, alias):
+        return alias != "library__live" and alias in connections
+
+    def __getitem__(self, alias):
+        return connections[alias]
+
+    def __iter__(self):
+        return iter(connections)
+
+    def __getattr__(self, name):
+        return getattr(connections, name)
+
+
+@pytest.fixture(autouse=True)
+def _allow_the_redirected_alias(transactional_db, monkeypatch):
+    monkeypatch.setattr("django.test.testcases.connections", _Connections())
+
+
+def books():
+    return apps.get_model("library", "Book").objects.using("library")
+
+
+def titles():
+    return sorted(books().values_list("title", flat=True))
+
+
+def difference(built, table):
+    [found] = [each for each in built.differences if each.table == table]
+    return found.rows, found.removed, found.added
+
+
+def test_a_rebuild_mends_what_the_live_cache_has_wrong(component, library):
+    add_books(component, "one", "two", "three")
+    component.settle()
+    books().filter(title="one").delete()
+    books().filter(title="two").update(title="wrong")
+
+    built = rebuild(library, lambda: component.broker)
+
+    assert titles() == ["one", "three", "two"]
+    assert (built.applied, built.position, built.parked) == (3, 3, 0)
+    assert difference(built, "library_book") == (3, 1, 2)
+    assert difference(built, "library_author") == (0, 0, 0)
+
+
+def test_a_rebuild_of_a_cache_that_is_right_writes_nothing(component, library):
+    add_books(component, "one", "two")
+    component.settle()
+
+    built = rebuild(library, lambda: component.broker)
+
+    assert {(each.removed, each.added) for each in built.differences} == {(0, 0)}
+
+
+def test_the_sink_goes_on_after_the_rebuild_where_that_ended(component, library):
+    add_books(component, "one")
+    component.settle()
+    add_books(component, "two")
+    rebuild(library, lambda: component.broker)
+    add_books(component, "three")
+
+    assert component.settle() == 1
+    assert titles() == ["one", "three", "two"]
+    assert last_position("library", library.consumer_name) == 3
+
+
+def test_nothing_of_the_workspace_is_left(component, library):
+    add_books(component, "one")
+    workspace = workspace_for("library")
+    rebuild(library, lambda: component.broker)
+
+    assert not workspace.path.exists()
+    assert "library__live" not in connections.settings
+
+
+def test_a_rebuild_that_fails_leaves_the_live_cache_and_can_be_resumed(component, library):
+    add_books(component, "one", "two")
+    component.settle()
+    books().filter(title="one").delete()
+    seen = []
+
+    def interrupt(replay):
+        seen.append(replay.applied)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(library, lambda: component.broker, watch=interrupt)
+
+    assert titles() == ["two"]
+    assert rebuild(library, lambda: component.broker, resume=True).applied == 0
+    assert titles() == ["one", "two"]
+
+
+def test_an_interrupted_rebuild_starts_over_unless_it_is_resumed(component, library):
+    add_books(component, "one", "two")
+
+    def interrupt(replay):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(library, lambda: component.broker, watch=interrupt)
+
+    assert rebuild(library, lambda: component.broker).applied == 2
+
+
+def test_two_rebuilds_at_once_are_refused(component, library):
+    workspace = workspace_for("library")
+    with workspace._locked(), pytest.raises(CacheError, match="Another rebuild of the Cache library is at work"):
+        rebuild(library, lambda: component.broker)
+
+
+def test_events_that_only_the_rebuild_cannot_apply_keep_it_from_being_switched_to(component, library, monkeypatch):
+    monkeypatch.setattr("byron.sink.parking.byron_settings", quick_retries)
+    add_books(component, "one", "two")
+    component.settle()
+    break_hook(monkeypatch)
+
+    with pytest.raises(NewlyParkedError, match=r"(?s)2 events .*position 1, new\.book: RuntimeError: broken now") as error:
+        rebuild(library, lambda: component.broker)
+    assert "--accept-parked" in str(error.value)
+    assert titles() == ["one", "two"]
+
+    built = rebuild(library, lambda: component.broker, accept_parked=True)
+    assert (titles(), built.parked) == ([], 2)
+    assert ParkedEvent.objects.using("library").filter(state="parked").count() == 2
+
+
+def test_a_rebuild_emits_only_for_events_that_the_live_cache_has_not_applied(component, library, monkeypatch):
+    emit_from_hook(monkeypatch)
+    add_books(component, "one")
+    component.settle()
+    assert [event.name for event in component.events] == ["new.book", "book.seen"]
+    add_books(component, "two")
+
+    rebuild(library, lambda: component.broker)
+
+    assert [row.cause_position for row in OutboxMessage.objects.using("library")] == [3]
+    component.settle()
+    assert [event.name for event in component.events] == ["new.book", "book.seen", "new.book", "book.seen"]
+
+
+def test_discarded_events_stay_discarded(component, library, monkeypatch):
+    monkeypatch.setattr("byron.sink.parking.byron_settings", quick_retries)
+    [good, _] = add_books(component, "good", "unwanted")
+    component.settle()
+    message = component.broker.messages[1]
+    ParkedEvent.objects.using("library").create(
+        consumer=library.consumer_name,
+        slot=0,
+        position=message.position,
+        event_id="x",
+        name="new.book",
+        key="k",
+        key_digest="d",
+        state="discarded",
+        subject=message.subject,
+        headers="{}",
+        body=b"",
+    )
+
+    rebuild(library, lambda: component.broker)
+
+    assert titles() == ["good"]
+
+
+def test_a_cache_as_of_a_position_or_a_time_is_built_into_another_database(component, library, tmp_path, capsys):
+    add_books(component, "one", "two")
+    component.settle()
+    then = component.broker.messages[0].logged
+    url = f"sqlite:///{tmp_path}/then.sqlite3"
+
+    call_command("rebuildcache", "library", "--until", "1", "--into", url)
+
+    assert "library: 1 events applied" in capsys.readouterr().out
+    assert titles() == ["one", "two"]
+    import sqlite3
+
+    with sqlite3.connect(tmp_path / "then.sqlite3") as database:
+        assert database.execute("SELECT title FROM library_book").fetchall() == [("one",)]
+        assert database.execute("SELECT DISTINCT position FROM byron_checkpoint").fetchall() == [(1,)]
+
+    with pytest.raises(CommandError, match="is not empty"):
+        call_command("rebuildcache", "library", "--until", "1", "--into", url)
+    with pytest.raises(CommandError, match="neither a position nor an ISO 8601 time"):
+        call_command("rebuildcache", "library", "--until", "yesterday", "--into", url)
+    assert then
+
+
+class quick_retries:
+    sink_tries = 2
+    sink_retry_delay = 0.0
+    sink_retry_limit = 0.0
+
+
+def break_hook(monkeypatch):
+    def broken(context, event):
+        raise RuntimeError("broken now")
+
+    replace_function(monkeypatch, "refuseCursed", broken)
+
+
+def emit_from_hook(monkeypatch):
+    def emit(context, event):
+        context.emit("book.seen", {"id": event.key})
+
+    replace_function(monkeypatch, "refuseCursed", emit)
+
+
+def replace_function(monkeypatch, name, function):
+    original = functions.load_function
+
+    def load(config, folder, wanted):
+        return function if wanted == name else original(config, folder, wanted)
+
+    monkeypatch.setattr("byron.sink.apply.load_function", load)
