@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs bench clean
+.PHONY: help demo test faults check format docs bench clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -15,7 +15,10 @@ demo: $(BIN)/.installed  ## Run Hello, Byron! and leave it up; ONCE=1 ends by it
 	$(BIN)/python examples/demo.py --port $(PORT) $(if $(ONCE),--once)
 
 test: $(BIN)/.installed  ## Run the tests.
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 --ignore tests/faults
+
+faults: $(BIN)/.installed  ## Run the Sink's fault tests on real processes: some minutes.
+	$(BIN)/python -m pytest -q -n 2 tests/faults
 
 check: $(BIN)/.installed  ## Lint, check types, layers and the example's generated files.
 	$(BIN)/ruff check .
@@ -31,6 +34,7 @@ format: $(BIN)/.installed  ## Format the code.
 
 bench: $(BIN)/.installed  ## Measure; prints one JSON line per measure.
 	$(BIN)/python benchmarks/hello.py
+	$(BIN)/python benchmarks/sink.py
 
 clean:  ## Remove what the other targets made.
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -93,9 +93,15 @@ def owners_of(alias: str, consumer: str, slots: Collection[int]) -> set[str]:
     return set(_all(alias, consumer, slots).exclude(owner="").values_list("owner", flat=True))
 
 
-def note_attempt(alias: str, consumer: str, slot: int, position: int, tries: int) -> None:
-    """Write down that an event is about to be applied, in case that ends the process."""
-    _all(alias, consumer, [slot]).update(trying=position, tries=tries)
+def note_attempt(alias: str, consumer: str, slot: int, position: int, tries: int, *, owner: str | None = None) -> None:
+    """Write down that an event is about to be applied, in case that ends the process.
+
+    Raises LaneLostError when the slot is not this owner's any more; for None, any owner will do.
+    """
+    row = _all(alias, consumer, [slot])
+    mine = row if owner is None else row.filter(owner=owner)
+    if not mine.update(trying=position, tries=tries):
+        raise LaneLostError(f"Slot {slot} of {consumer} was taken by another Sink.")
 
 
 def unfinished_attempts(alias: str, consumer: str, slots: Collection[int]) -> list[Attempt]:

@@ -12,10 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, models
 from django.db.models import signals
+
+#: Values that their owner may change after they were given to a row.
+_CHANGEABLE = (list, dict, set, bytearray)
 
 #: Rows kept, at most, so that memory is bounded.
 _MOST_ROWS = 1000
@@ -47,7 +51,12 @@ class UnitOfWork:
         """Keep a row, to be stored before anything else happens to the database."""
         row._state.adding = False
         row._state.db = self.alias
-        self._rows.setdefault(type(row), []).append(row)
+        # As it is now: what the caller does to it later is not stored either when it is stored at once.
+        twin = type(row).__new__(type(row))
+        twin.__dict__.update(
+            (name, deepcopy(value) if isinstance(value, _CHANGEABLE) else value) for name, value in vars(row).items()
+        )
+        self._rows.setdefault(type(row), []).append(twin)
         self._count += 1
         if self._count >= _MOST_ROWS:
             self.flush()

@@ -36,23 +36,24 @@ def encode_payload(payload: Mapping[str, Any]) -> bytes:
 
     Raises EventError for values that JSON cannot hold, NaN and infinities included.
     """
-    _refuse_unsafe(payload, "payload")
+    refuse_unsafe(payload, "payload")
     try:
         return _encoder.encode(payload)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise EventError(f"The payload cannot be written as JSON: {error}.") from error
 
 
-def _refuse_unsafe(value: Any, where: str) -> None:
+def refuse_unsafe(value: Any, where: str) -> None:
+    """Raise EventError for numbers that JSON cannot hold, at any depth."""
     # msgspec would write NaN as null: a silent change of the fact.
     if isinstance(value, float | Decimal) and not math.isfinite(value):
         raise EventError(f"{where} is {value}, which JSON cannot hold.")
     if isinstance(value, Mapping):
         for key, item in value.items():
-            _refuse_unsafe(item, f"{where}.{key}")
+            refuse_unsafe(item, f"{where}.{key}")
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            _refuse_unsafe(item, f"{where}[{index}]")
+            refuse_unsafe(item, f"{where}[{index}]")
 
 
 def decode_untyped(body: bytes) -> Mapping[str, Any]:

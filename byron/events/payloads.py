@@ -5,15 +5,17 @@ On the wire an attribute has the name that schema.yaml gives it; in Python it is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from types import GenericAlias
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from byron.events.codec import decode, decode_untyped, encode, encode_payload
+from byron.events.codec import decode, decode_untyped, encode, encode_payload, refuse_unsafe
 from byron.events.event import Event, Message, StoredMessage
 from byron.events.subjects import split_subject
 from byron.exceptions import EventError
@@ -21,6 +23,8 @@ from byron.schema.model import Component, InputType, ObjectType
 from byron.schema.names import snake_case
 from byron.schema.type_ref import TypeRef
 from byron.schema.types import LONGEST_ID, SCALARS
+
+_NOT_A_NUMBER = re.compile(rb'"[+-]?(s?nan|inf)', re.IGNORECASE)
 
 EntityId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID)]
 
@@ -87,12 +91,14 @@ class PayloadCodec:
         form = self._form(event)
         if form is None:
             return decode_untyped(body)
-        if form.strict:
-            decoded = msgspec.structs.asdict(form.decoder.decode(body))
+        checked = form.decoder.decode(body) if form.whole else None
+        if checked is not None and _NOT_A_NUMBER.search(body):
+            # Python's Decimal reads those; no exact number is one.
+            refuse_unsafe(msgspec.to_builtins(checked, builtin_types=(Decimal,)), "payload")
+        if form.strict and checked is not None:
+            decoded = msgspec.structs.asdict(checked)
             # What the payload leaves out is not there: an update of some attributes leaves the others alone.
             return {name: value for name, value in decoded.items() if value is not msgspec.UNSET}
-        if form.whole:
-            form.decoder.decode(body)
         names = form.python_names
         return {names.get(key, key): value for key, value in decode_untyped(body).items()}
 

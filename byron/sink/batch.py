@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import DatabaseError, connections, transaction
+from django.db.transaction import TransactionManagementError
 
 from byron.cache.checkpoint import Applied, lock_checkpoints, store_checkpoint
 from byron.cache.trouble import is_trouble
@@ -100,6 +101,7 @@ class BatchApplier:
         Returns how many were applied and why the next one was not. Raises as `apply` does.
         """
         applied, problem = [], None
+        self._applier.emitted.clear()
         deadline = time.monotonic() + _LONGEST_TRANSACTION
         with transaction.atomic(using=self._alias):
             lock_checkpoints(self._alias, self._lane.consumer, self._lane.slots, self._owner)
@@ -136,6 +138,7 @@ class BatchApplier:
             return items[-1].message.position
         free, broken, behind = self._sort(fresh)
         applied = apply_free(free, enough)
+        self._require_intact()
         last = free[applied - 1].message if applied < len(free) else items[-1].message
         for item in broken:
             if item.message.position <= last.position:
@@ -208,12 +211,21 @@ class BatchApplier:
         try:
             with transaction.atomic(using=self._alias):
                 self._applier.apply([item])
+                self._require_intact()
         except Exception as error:
             if self._is_external(error):
                 raise
             del self._applier.emitted[emitted:]
             return Problem(error=error, handler=self._applier.handler, passes=not isinstance(error, EventError))
         return None
+
+    def _require_intact(self) -> None:
+        """Raise an error when Django will roll back what seems to be applied."""
+        if connections[self._alias].needs_rollback:
+            raise TransactionManagementError(
+                f"The handler {self._applier.handler} went on after a database error, which undoes all that it did. "
+                "Catch such an error around a `with transaction.atomic(...)` of your own."
+            )
 
     def _store_emitted(self) -> None:
         self.outbox.store([emission for emission in self._applier.emitted if self._is_new(emission)])

@@ -210,7 +210,8 @@ class LaneWorker:
             self._batches.park(message, Problem(error=error, passes=False))
             return
         slot = split_subject(message.subject)[1]
-        note_attempt(self._config.alias, self.lane.consumer, slot, message.position, tries)
+        alias, owner = self._config.alias, self._membership.id
+        note_attempt(alias, self.lane.consumer, slot, message.position, tries, owner=owner)
 
     def _wait_out(self, error: Exception) -> None:
         if isinstance(error, BrokerError) or is_trouble(error, self._config.alias):

@@ -39,7 +39,16 @@ class Problem:
 
     @property
     def traceback(self) -> str:
-        return _storable("".join(traceback.format_exception(self.error)))
+        return _storable(self._raw_traceback)
+
+    @property
+    def printable(self) -> bool:
+        """Whether logging the error is safe: any handler of the log can encode it."""
+        return self._raw_traceback == self.traceback
+
+    @property
+    def _raw_traceback(self) -> str:
+        return "".join(traceback.format_exception(self.error))
 
 
 def digest(message: StoredMessage) -> str:
@@ -125,8 +134,8 @@ class Parking:
             row.handler or "-",
             row.tries,
             row.error,
-            # A mistake in a handler meets many events; its traceback once is enough.
-            exc_info=problem.error if problem.handler and kind not in self._told else None,
+            # A mistake in a handler meets many events; its traceback once is enough. (Not every text can be printed.)
+            exc_info=problem.error if problem.handler and kind not in self._told and problem.printable else None,
         )
         self._told.add(kind)
 
@@ -141,10 +150,10 @@ class Parking:
             position=message.position,
             event_id=message_id(message),
             name=_storable(name),
-            key=key,
+            key=_storable(key),
             key_digest=digest(message),
             state=state,
-            subject=message.subject,
+            subject=_storable(message.subject),
             headers=json.dumps(dict(message.headers)),
             body=message.body,
         )

@@ -138,7 +138,9 @@ def test_events_that_only_the_rebuild_cannot_apply_keep_it_from_being_switched_t
     component.settle()
     break_hook(monkeypatch)
 
-    with pytest.raises(NewlyParkedError, match=r"(?s)2 events .*position 1, new\.book: RuntimeError: broken now") as error:
+    with pytest.raises(
+        NewlyParkedError, match=r"(?s)2 events .*position 1, new\.book: RuntimeError: broken now"
+    ) as error:
         rebuild(library, lambda: component.broker)
     assert "--accept-parked" in str(error.value)
     assert titles() == ["one", "two"]
