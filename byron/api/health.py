@@ -10,6 +10,7 @@ from django.http import HttpRequest, JsonResponse
 from byron.broker.connection import broker_for
 from byron.cache.checkpoint import last_position
 from byron.cache.migrations import is_pending
+from byron.cache.parked import open_events
 from byron.exceptions import ByronError, LogMismatchError
 from byron.schema.installed import ComponentConfig, installed_components
 
@@ -37,7 +38,12 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def _state(config: ComponentConfig) -> dict[str, Any]:
     if config.schema_problems:
         return {"cache": "the schema has problems"}
-    return {"cache": _cache(config), "broker": _broker(config), "position": _position(config)}
+    return {
+        "cache": _cache(config),
+        "broker": _broker(config),
+        "position": _position(config),
+        "parked": _parked(config),
+    }
 
 
 def _cache(config: ComponentConfig) -> str:
@@ -66,5 +72,12 @@ def _broker(config: ComponentConfig) -> str:
 def _position(config: ComponentConfig) -> int | None:
     try:
         return last_position(config.alias, config.consumer_name)
+    except DatabaseError:
+        return None
+
+
+def _parked(config: ComponentConfig) -> int | None:
+    try:
+        return open_events(config.alias, config.consumer_name).count()
     except DatabaseError:
         return None

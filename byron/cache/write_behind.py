@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections, models
+from django.db import DatabaseError, connections, models
 from django.db.models import signals
 
 #: Values that their owner may change after they were given to a row.
@@ -74,7 +74,14 @@ class UnitOfWork:
     ) -> Any:
         """Flush, then execute: what Django calls around each statement."""
         if self._rows:
-            self.flush()
+            try:
+                self.flush()
+            except DatabaseError:
+                if sql.startswith("RELEASE"):
+                    # The savepoint that ends here is rolled back instead, and all is well again, as it would be had
+                    # the row failed inside; Django's mark from storing the rows would keep it from that.
+                    connections[self.alias].needs_rollback = False
+                raise
         return execute(sql, params, many, context)
 
 

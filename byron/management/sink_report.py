@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from byron.sink.parking import open_events
+from byron.cache.parked import open_events
 from byron.sink.runner import Sink
 
 log = logging.getLogger("byron.sink")

@@ -12,6 +12,7 @@ from hashlib import blake2b
 
 from django.db.models import QuerySet
 
+from byron.cache.parked import open_events, parked_rows
 from byron.conf import byron_settings
 from byron.events.codec import message_id
 from byron.events.event import StoredMessage
@@ -120,7 +121,7 @@ class Parking:
         """Forget events of a key that were applied; the first of those behind them is due then."""
         if not rows:
             return
-        _rows(self._alias, self._lane.consumer).filter(pk__in=[row.pk for row in rows]).delete()
+        parked_rows(self._alias, self._lane.consumer).filter(pk__in=[row.pk for row in rows]).delete()
         make_due(self._alias, self._lane.consumer, key_digest)
 
     def _log(self, what: str, row: ParkedEvent, problem: Problem) -> None:
@@ -159,11 +160,6 @@ class Parking:
         )
 
 
-def open_events(alias: str, consumer: str) -> QuerySet[ParkedEvent]:
-    """Return the parked events of a component that were not discarded."""
-    return _rows(alias, consumer).exclude(state=_State.DISCARDED)
-
-
 def make_due(alias: str, consumer: str, key_digest: str) -> None:
     """Have the first of a key's parked events tried now, if it waited for one that is gone."""
     first = open_events(alias, consumer).filter(key_digest=key_digest).order_by("position").first()
@@ -172,20 +168,11 @@ def make_due(alias: str, consumer: str, key_digest: str) -> None:
         first.save(using=alias)
 
 
-def discarded_positions(alias: str, consumer: str) -> set[int]:
-    """Return the positions of the events that were discarded."""
-    return set(_rows(alias, consumer).filter(state=_State.DISCARDED).values_list("position", flat=True))
-
-
 def stored_message(row: ParkedEvent) -> StoredMessage:
     """Return the message that a parked event came as."""
     return StoredMessage(
         subject=row.subject, headers=json.loads(row.headers), body=bytes(row.body), position=row.position
     )
-
-
-def _rows(alias: str, consumer: str) -> QuerySet[ParkedEvent]:
-    return ParkedEvent.objects.using(alias).filter(consumer=consumer)
 
 
 def _note(row: ParkedEvent, problem: Problem) -> None:

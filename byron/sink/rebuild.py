@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from byron.broker.base import Broker, Consumer
 from byron.cache.checkpoint import Applied, read_checkpoints, release_slots, take_slots
 from byron.cache.migrations import is_pending
+from byron.cache.parked import discarded_positions, open_events
 from byron.cache.roles import Role, acting_as
 from byron.cache.workspace import Difference, Workspace, workspace_for
 from byron.conf import byron_settings
@@ -23,7 +24,6 @@ from byron.sink.batch import BatchApplier
 from byron.sink.lane import starting_position
 from byron.sink.lanes import Lane
 from byron.sink.membership import Membership
-from byron.sink.parking import discarded_positions, open_events
 
 log = logging.getLogger("byron.sink")
 

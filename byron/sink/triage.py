@@ -9,13 +9,14 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from byron.cache.checkpoint import lock_checkpoints
+from byron.cache.parked import open_events
 from byron.cache.roles import Role, acting_as
 from byron.events.subjects import SLOTS, encode_key
 from byron.models import ParkedEvent
 from byron.schema.installed import ComponentConfig
 from byron.sink.batch import BatchApplier
 from byron.sink.lanes import Lane
-from byron.sink.parking import make_due, open_events
+from byron.sink.parking import make_due
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

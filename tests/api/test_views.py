@@ -120,5 +120,10 @@ def test_health_tells_the_process_and_its_caches(client):
 
     assert client.get("/healthz").json() == {"status": "ok"}
     assert response.status_code == 200
-    assert response.json()["components"]["library"] == {"cache": "ok", "broker": "unreachable", "position": 0}
+    assert response.json()["components"]["library"] == {
+        "cache": "ok",
+        "broker": "unreachable",
+        "position": 0,
+        "parked": 0,
+    }
     assert response.json()["components"]["students"] == {"cache": "ok", "broker": "ok", "position": 0}
