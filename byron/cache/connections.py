@@ -24,12 +24,26 @@ def _prepare(connection: Any, **kwargs: Any) -> None:
     if connection.vendor == "sqlite":
         connection.connection.create_collation(DECIMAL_COLLATION, _compare)
     # The whole process, not `acting_as`: tests change roles on one connection.
+    if process_role() is Role.SINK and connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            for statement in _SINK_SESSION:
+                cursor.execute(statement)
     if process_role() is Role.API and installed_component(connection.alias) is not None:
         with connection.cursor() as cursor:
             if connection.vendor == "sqlite":
                 cursor.execute("PRAGMA query_only = ON")
             elif connection.vendor == "postgresql":
                 cursor.execute("SET default_transaction_read_only = on")
+
+
+#: What a Sink's session on PostgreSQL is told. A machine that is lost in a transaction must not keep its lanes for the
+#: two hours of the system's own keepalive, and whoever waits for another's lane must be able to stop.
+_SINK_SESSION = (
+    "SET tcp_keepalives_idle = 3",
+    "SET tcp_keepalives_interval = 1",
+    "SET tcp_keepalives_count = 3",
+    "SET lock_timeout = '5s'",
+)
 
 
 def prepare_connections() -> None:

@@ -135,6 +135,7 @@ class LaneWorker:
             # The process before this one ended in the middle of a batch, of which nothing tells the culprit.
             self._careful = byron_settings().sink_batch_size
         self._batches.parking.load()
+        self._batches.outbox.look()
         return True
 
     def open(self) -> tuple[Broker, Consumer]:

@@ -24,6 +24,9 @@ log = logging.getLogger("byron.sink")
 #: Messages published as one atomic batch, at most.
 _BATCH = 200
 
+#: Seconds between two looks for what others stored: `manage.py parked retry`, or a rebuild.
+_LOOK_INTERVAL = 2.0
+
 #: Seconds for which the broker surely remembers a message's id: half the log's duplicate window. For a cause older than
 #: that the log itself is asked, since the message may have been published back then, also for a Cache that was lost.
 _REMEMBERED = 300.0
@@ -43,8 +46,8 @@ class Outbox:
     def __init__(self, alias: str, lane: Lane) -> None:
         self._alias = alias
         self._lane = lane
+        self._waiting = False
         # At first there may be what a crash left.
-        self._waiting = True
         self._again = 0.0
 
     def store(self, emissions: Sequence[Emission]) -> None:
@@ -62,7 +65,7 @@ class Outbox:
         """
         if not self._waiting and time.monotonic() < self._again:
             return 0
-        self._waiting, self._again = True, float("inf")
+        self._waiting, self._again = True, time.monotonic() + _LOOK_INTERVAL
         published, refused = 0, set[tuple[int, str]]()
         for page in self._pages():
             free = [row for row in page if _key(row) not in refused]
@@ -73,6 +76,10 @@ class Outbox:
         if refused:
             self._again = time.monotonic() + byron_settings().sink_retry_limit
         return published
+
+    def look(self) -> None:
+        """Have the next `relay` look for what others stored."""
+        self._again = 0.0
 
     def _pages(self) -> Iterator[list[OutboxMessage]]:
         last = 0

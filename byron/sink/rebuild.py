@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from byron.broker.base import Broker, Consumer
 from byron.cache.checkpoint import Applied, read_checkpoints, release_slots, take_slots
 from byron.cache.migrations import is_pending
-from byron.cache.parked import discarded_positions, open_events
+from byron.cache.parked import discarded_positions, open_events, parked_rows
 from byron.cache.roles import Role, acting_as
 from byron.cache.workspace import Difference, Workspace, workspace_for
 from byron.conf import byron_settings
@@ -69,7 +69,7 @@ class Replayer:
         config: ComponentConfig,
         connect: Callable[[], Broker],
         *,
-        discarded: Sequence[int] = (),
+        discarded: Collection[int] = (),
         until: Callable[[StoredMessage], bool] = lambda message: False,
         watch: Callable[[Replay], None] = lambda replay: None,
     ) -> None:
@@ -161,9 +161,10 @@ def rebuild(
     workspace = workspace_for(alias)
     with workspace.opened(resume=resume), acting_as(Role.SINK):
         live = workspace.live
-        replayer = Replayer(config, connect, discarded=sorted(discarded_positions(live, consumer)), watch=watch)
         # Of another log, the live Cache's positions say nothing about this one.
-        follows = _is_of_this_log(config, live, replayer.lane, connect())
+        follows = _is_of_this_log(config, live, connect())
+        discarded = discarded_positions(live, consumer) if follows else set()
+        replayer = Replayer(config, connect, discarded=discarded, watch=watch)
         if follows:
             replayer.batches.emitted_until = _positions(live, consumer)
         replayer.run(lambda left: left <= byron_settings().sink_batch_size)
@@ -175,7 +176,7 @@ def rebuild(
             standing = _positions(live, consumer) if follows else {}
             furthest = max(standing.values(), default=0)
             replayer.run(lambda left: replayer.replay.position >= furthest)
-            differences = _switch(config, workspace, standing)
+            differences = _switch(config, workspace, standing, keep_discarded=follows)
             parked = open_events(live, consumer).count()
         workspace.remove()
     replay = replayer.replay
@@ -195,7 +196,7 @@ def replay_into(
     `live` is the alias of the Cache in use. Nothing is emitted. Raises BrokerError.
     """
     with acting_as(Role.SINK):
-        discarded = sorted(discarded_positions(live, config.consumer_name))
+        discarded = discarded_positions(live, config.consumer_name)
         replayer = Replayer(config, connect, discarded=discarded, until=until, watch=watch)
         replayer.batches.emitted_until = dict.fromkeys(range(SLOTS), 2**63)
         replayer.run(lambda left: False)
@@ -203,9 +204,9 @@ def replay_into(
     return Rebuilt(applied=replayer.replay.applied, position=replayer.replay.position, parked=parked)
 
 
-def _is_of_this_log(config: ComponentConfig, live: str, lane: Lane, broker: Broker) -> bool:
+def _is_of_this_log(config: ComponentConfig, live: str, broker: Broker) -> bool:
     try:
-        starting_position(config, lane, broker, alias=live)
+        starting_position(config, Lane(consumer=config.consumer_name), broker, alias=live)
         return True
     except LogMismatchError:
         return False
@@ -241,7 +242,9 @@ def _frozen(live: str, consumer: str, lane: Lane) -> Iterator[None]:
         membership.leave()
 
 
-def _switch(config: ComponentConfig, workspace: Workspace, standing: dict[int, int]) -> list[Difference]:
+def _switch(
+    config: ComponentConfig, workspace: Workspace, standing: dict[int, int], *, keep_discarded: bool
+) -> list[Difference]:
     alias, live, consumer = config.alias, workspace.live, config.consumer_name
     reached = read_checkpoints(alias, consumer)
     parked = list(ParkedEvent.objects.using(alias).filter(consumer=consumer).order_by("id"))
@@ -256,8 +259,12 @@ def _switch(config: ComponentConfig, workspace: Workspace, standing: dict[int, i
     tables = [model for model in config.get_models(include_auto_created=True) if model._meta.managed]
     with workspace.switch():
         differences = workspace.replace(tables)
-        open_events(live, consumer).delete()
-        ParkedEvent.objects.using(live).bulk_create(parked, batch_size=_CHUNK)
+        (open_events if keep_discarded else parked_rows)(live, consumer).delete()
+        # Some may have been discarded since the rebuild began.
+        discarded = discarded_positions(live, consumer)
+        ParkedEvent.objects.using(live).bulk_create(
+            [row for row in parked if row.position not in discarded], batch_size=_CHUNK
+        )
         OutboxMessage.objects.using(live).bulk_create(emitted, batch_size=_CHUNK)
         for slot, applied in reached.items():
             _move(live, consumer, slot, applied)

@@ -126,4 +126,9 @@ def test_health_tells_the_process_and_its_caches(client):
         "position": 0,
         "parked": 0,
     }
-    assert response.json()["components"]["students"] == {"cache": "ok", "broker": "ok", "position": 0}
+    assert response.json()["components"]["students"] == {
+        "cache": "ok",
+        "broker": "ok",
+        "position": 0,
+        "parked": 0,
+    }

@@ -188,6 +188,33 @@ def test_discarded_events_stay_discarded(component, library, monkeypatch):
     assert titles() == ["good"]
 
 
+def test_notes_of_discarded_events_count_for_their_own_log_only(component, library):
+    add_books(component, "of the old log")
+    component.settle()
+    row = component.broker.messages[0]
+    ParkedEvent.objects.using("library").create(
+        consumer=library.consumer_name,
+        slot=0,
+        position=1,
+        event_id="x",
+        name="new.book",
+        key="k",
+        key_digest="d",
+        state="discarded",
+        subject=row.subject,
+        headers="{}",
+        body=b"",
+    )
+    component.broker.messages.clear()
+    component.broker._positions.clear()
+    add_books(component, "of the new log")
+
+    rebuild(library, lambda: component.broker)
+
+    assert titles() == ["of the new log"]
+    assert not ParkedEvent.objects.using("library").exists()
+
+
 def test_a_cache_as_of_a_position_or_a_time_is_built_into_another_database(component, library, tmp_path, capsys):
     add_books(component, "one", "two")
     component.settle()
