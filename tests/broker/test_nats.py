@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import multiprocessing
@@ -364,6 +365,30 @@ def fetch_until_lost(consumer: Consumer, reason: str) -> list[int]:
     return found
 
 
+async def steal(server: RealServer, broker: NatsBroker, count: int, *, last: bool = False) -> int:
+    """Publish messages while another reader asks for the consumer's next ones, and return how many it was given.
+
+    With `last`, nothing is published after a message that it was given.
+    """
+    client = await nats.connect(server.url)
+    inbox = client.new_inbox()
+    subscription = await client.subscribe(inbox)
+    request = json.dumps({"batch": 5, "expires": 10**10}).encode()
+    subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream_name(broker.namespace)}.main"
+    await client.publish(subject, request, inbox)
+    await client.flush()
+    stolen = 0
+    for number in range(count):
+        await asyncio.to_thread(broker.publish, [make_message(broker, str(number))], TIMEOUT)
+        with contextlib.suppress(nats.errors.TimeoutError):
+            await subscription.next_msg(0.2)
+            stolen += 1
+        if stolen and last:
+            break
+    await client.close()
+    return stolen
+
+
 class TestConsuming:
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
     def test_over_restarts_of_the_server_nothing_is_lost_or_repeated_or_reordered(
@@ -459,34 +484,24 @@ class TestConsuming:
     def test_a_message_that_another_reader_took_is_not_passed_over(
         self, broker: NatsBroker, shared_server: RealServer
     ) -> None:
-        stream = stream_name(broker.namespace)
         reader = Reader(broker)
         broker.publish([make_message(broker)], TIMEOUT)
         reader.read(1)
 
-        async def steal() -> int:
-            client = await nats.connect(shared_server.url)
-            inbox = client.new_inbox()
-            subscription = await client.subscribe(inbox)
-            request = json.dumps({"batch": 5, "expires": 10**10}).encode()
-            await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.main", request, inbox)
-            await client.flush()
-            for number in range(4):
-                await asyncio.to_thread(broker.publish, [make_message(broker, str(number))], TIMEOUT)
-            stolen = 0
-            while True:
-                try:
-                    await subscription.next_msg(0.2)
-                    stolen += 1
-                except nats.errors.TimeoutError:
-                    break
-            await client.close()
-            return stolen
-
-        assert run(steal()) > 0
+        assert run(steal(shared_server, broker, 4)) > 0
         reader.read(5)
         reader.close()
         assert (reader.found, reader.losses) == ([1, 2, 3, 4, 5], 1)
+
+    def test_a_last_message_that_another_reader_took_is_missed_by_the_heartbeat(
+        self, broker: NatsBroker, shared_server: RealServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(nats_consumer, "_HEARTBEAT", 0.2)
+        with broker.consumer("main", ["new.student"], 0) as consumer:
+            # The server serves its readers in turn.
+            assert run(steal(shared_server, broker, 10, last=True)) == 1
+            received = fetch_until_lost(consumer, "delivery missing")
+            assert received == list(range(1, broker.log_info().last))
 
     def test_a_second_reader_of_a_name_takes_it_from_the_first(self, broker: NatsBroker) -> None:
         broker.publish(make_messages(broker, 2), TIMEOUT)

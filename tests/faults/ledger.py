@@ -312,12 +312,20 @@ def stop(sink: Running) -> tuple[int, float]:
     return sink.stop(), time.monotonic() - began
 
 
-def message_of(entry: Mapping[str, Any], **changes: Any) -> Message:
-    """Return the message that an entry is published as."""
-    event = Event(
-        name="entry.made", key=entry["account"], payload=entry, namespace=NAMESPACE, source="Tests", **changes
+def message_of(payload: Mapping[str, Any], name: str = "entry.made", **more: Any) -> Message:
+    """Return the message that an entry or a line is published as."""
+    event = Event(name=name, key=payload["account"], payload=payload, namespace=NAMESPACE, source="Tests", **more)
+    return encode(event, encode_payload(payload))
+
+
+def terminate_connections(ledger: Ledger) -> int:
+    """End all connections to a Ledger's PostgreSQL database but the test's own, and return how many there were."""
+    return len(
+        ledger.cache.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
     )
-    return encode(event, encode_payload(entry))
 
 
 def jetstream(server: RealServer, request: str, body: object = None) -> dict[str, Any]:

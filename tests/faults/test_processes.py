@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.faults.ledger import CONSUMER, STOP, STREAM, jetstream, stop
-from tests.processes import wait_for
+from tests.faults.ledger import CONSUMER, STOP, STREAM, Ledger, jetstream, stop
+from tests.processes import Running, wait_for
 
 pytestmark = pytest.mark.broker
 
@@ -34,10 +36,10 @@ def test_a_sink_killed_at_ten_random_moments_applies_each_of_20000_events_once(l
 
 def test_what_was_committed_and_not_acknowledged_is_not_applied_again(any_ledger, chance):
     any_ledger.configure(SINK_BATCH_SIZE=20)
-    last = any_ledger.publish(3000)
+    last = any_ledger.publish(2000)
 
-    for _ in range(6):
-        sink = any_ledger.start(FAULT_DIE_AT_ACKNOWLEDGEMENT=str(chance.randint(1, 40)))
+    for _ in range(4):
+        sink = any_ledger.start(FAULT_DIE_AT_ACKNOWLEDGEMENT=str(chance.randint(1, 30)))
         assert sink.process.wait(30) == -signal.SIGKILL
         standing = jetstream(any_ledger.server, f"CONSUMER.INFO.{STREAM}.{CONSUMER}")
         assert standing["ack_floor"]["stream_seq"] < any_ledger.cache.position() < last
@@ -45,17 +47,19 @@ def test_what_was_committed_and_not_acknowledged_is_not_applied_again(any_ledger
     any_ledger.finish(any_ledger.sink())
 
 
-def test_what_handlers_emit_is_in_the_log_once_and_in_order_however_often_the_sink_is_killed(any_ledger, chance):
+def test_what_handlers_emit_is_in_the_log_once_and_in_order_though_sinks_die_and_the_cache_is_lost(any_ledger, chance):
     any_ledger.mischief('ctx.emit("entry.booked", {"number": entry["number"]}, key=entry["account"])')
     any_ledger.configure(SINK_BATCH_SIZE=20)
-    total = 1500
+    total = 1000
     any_ledger.publish(total)
 
-    for moment in sorted(chance.sample(range(total), 5)):
+    for moment in sorted(chance.sample(range(total), 4)):
         sink = any_ledger.start()
         any_ledger.wait_applied(moment)
         time.sleep(chance.uniform(0, 0.1))
         sink.stop(signal.SIGKILL)
+    any_ledger.finish(any_ledger.sink())
+    any_ledger.system.manage("flush", "--database", "ledger", "--no-input")
     any_ledger.finish(any_ledger.sink())
 
     emitted = Counter[str]()
@@ -72,7 +76,7 @@ def test_sigterm_under_load_ends_the_sink_within_ten_seconds(any_ledger, chance,
     # Transactions of a second each, one after the other: on SQLite nobody else gets to write.
     any_ledger.mischief("time.sleep(0.004)")
     any_ledger.configure(SINK_BATCH_SIZE=500)
-    last = any_ledger.publish(3000)
+    last = any_ledger.publish(8000)
 
     slowest = 0.0
     for _ in range(3):
@@ -85,14 +89,14 @@ def test_sigterm_under_load_ends_the_sink_within_ten_seconds(any_ledger, chance,
         slowest = max(slowest, seconds)
 
     figure("slowest end", slowest)
-    assert slowest < STOP
     assert any_ledger.cache.position() < last
+    assert slowest < STOP
     any_ledger.mischief("pass")
     any_ledger.finish(any_ledger.sink())
 
 
-def test_sigterm_waits_for_a_handler_of_15_seconds_whose_lane_nobody_takes(any_ledger, figure):
-    any_ledger.mischief('if entry["id"] == "slow-1":\n    print("slow")\n    time.sleep(15)')
+def test_sigterm_waits_for_a_handler_of_ten_seconds_whose_lane_nobody_takes(any_ledger, figure):
+    any_ledger.mischief('if entry["id"] == "slow-1":\n    print("slow")\n    time.sleep(10)')
     any_ledger.publish(100)
     any_ledger.publish(1, ["slow"])
     any_ledger.publish(100)
@@ -104,8 +108,18 @@ def test_sigterm_waits_for_a_handler_of_15_seconds_whose_lane_nobody_takes(any_l
 
     figure("ended after", seconds)
     assert code == 0
-    assert seconds < 15 + STOP
+    assert seconds < 10 + STOP
     any_ledger.finish(standby)
+
+
+def die_until(ledger: Ledger, done: Callable[[], bool]) -> tuple[Running, int]:
+    """Restart a Sink whenever it ends, as a supervisor does, and return the last one and how many died before it."""
+    for deaths in range(12):
+        sink = ledger.start()
+        wait_for(lambda: done() or sink.process.poll() is not None, "the Sink to go on or to end")  # noqa: B023
+        if sink.process.poll() is None:
+            return sink, deaths
+    pytest.fail("12 Sinks ended")
 
 
 def test_an_entry_that_ends_the_process_is_parked_after_five_deaths(any_ledger):
@@ -115,14 +129,32 @@ def test_an_entry_that_ends_the_process_is_parked_after_five_deaths(any_ledger):
     any_ledger.publish(250)
     any_ledger.publish(5, ["killer"])
     held = any_ledger.book.of("killer", first=3)
-    wanted = len(any_ledger.book.entries) - len(held)
+    wanted = len(any_ledger.book) - len(held)
 
-    deaths = 0
-    while any_ledger.cache.applied() < wanted:
-        sink = any_ledger.start()
-        wait_for(lambda: sink.process.poll() is not None or any_ledger.cache.applied() >= wanted, "a death")  # noqa: B023
-        deaths += sink.process.poll() is not None
+    sink, deaths = die_until(any_ledger, lambda: any_ledger.cache.applied() >= wanted)
 
     assert deaths == 5
     parked = [("killer", "parked")] + [("killer", "behind")] * (len(held) - 1)
     any_ledger.finish(sink, held=held, parked=parked)
+
+
+def test_an_entry_that_ends_the_process_when_it_is_retried_is_parked_too(ledger):
+    # It is behind a poisonous one at first, so that it is its retry that it comes to.
+    ledger.mischief(
+        'if entry["id"] == "killer-3" and not Path("repaired").exists():\n    raise RuntimeError("not today")\n'
+        'if entry["id"] == "killer-5":\n    os._exit(3)'
+    )
+    ledger.publish(100)
+    ledger.publish(8, ["killer"])
+    ledger.publish(100)
+    first = ledger.sink()
+    wait_for(lambda: len(ledger.cache.parked()) == 6, "the account's entries to be parked")
+    assert first.stop() == 0
+    Path(ledger.system.project, "repaired").touch()
+    held = ledger.book.of("killer", first=5)
+    parked = [("killer", "parked")] + [("killer", "behind")] * (len(held) - 1)
+
+    sink, deaths = die_until(ledger, lambda: ledger.cache.parked() == parked)
+
+    assert deaths <= 5
+    ledger.finish(sink, held=held, parked=parked)

@@ -77,6 +77,26 @@ def test_two_sinks_share_four_lanes_evenly_and_one_takes_all_when_the_other_is_k
     ledger.finish(second)
 
 
+def test_a_standby_takes_over_from_a_sink_that_hangs_inside_of_a_transaction(postgres_ledger, figure):
+    # So looks also, to the database, a machine that lost its power or its network: the connection stays open.
+    ledger = postgres_ledger
+    ledger.mischief("time.sleep(0.004)")
+    ledger.publish(2000)
+    first, second = two_sinks(ledger, ("one", "other"))
+    second.says("standby component=ledger")
+    ledger.wait_applied(100)
+
+    os.kill(first.process.pid, signal.SIGSTOP)
+    try:
+        seconds = ledger.wait_applied(ledger.cache.applied() + 1, seconds=30)
+        figure("take-over", seconds)
+        assert seconds < TAKE_OVER
+    finally:
+        os.kill(first.process.pid, signal.SIGCONT)
+    ledger.mischief("pass")
+    ledger.finish(first, second)
+
+
 def test_a_sink_that_hung_while_idle_and_comes_back_applies_nothing_that_another_one_did(any_ledger, figure):
     ledger = any_ledger
     ledger.publish(200)

@@ -165,6 +165,43 @@ def test_the_database_s_trouble_stores_nothing_and_parks_nothing(bench, handle):
     assert (bench.authors, bench.parked, bench.position) == ([], [], 0)
 
 
+def test_trouble_while_events_are_applied_one_by_one_stores_nothing_and_parks_nothing(bench, handle, failures):
+    failures.add("a")
+    seen = []
+
+    def trouble(ctx, event):
+        seen.append(event.position)
+        raise OperationalError("the database went away")
+
+    handle("trouble", trouble)
+    bench.author("a")
+    bench.publish("trouble.made", {"id": "t"})
+    with pytest.raises(OperationalError, match="went away"):
+        bench.run()
+
+    # The first attempt ended at the event before it.
+    assert (failures.called, seen) == (["a", "a"], [2])
+    assert (bench.authors, bench.parked, bench.position) == ([], [], 0)
+
+
+def test_trouble_during_a_retry_leaves_all_as_it_was(bench, handle, failures):
+    failures.add("k1")
+    bench.author("k1", key="k")
+    bench.publish("trouble.made", {"id": "t"}, key="k")
+    worker = bench.run()
+    before = list(bench.rows().values())
+    failures.clear()
+
+    def trouble(ctx, event):
+        raise OperationalError("the database went away")
+
+    handle("trouble", trouble)
+    with pytest.raises(OperationalError, match="went away"):
+        bench.retry(worker, "k")
+
+    assert (bench.authors, list(bench.rows().values())) == ([], before)
+
+
 def test_a_batch_of_what_is_applied_already_does_nothing(bench, failures):
     for identity in "abc":
         bench.author(identity)

@@ -1,0 +1,97 @@
+"""The database is locked, drops its connections or restarts: nothing is lost, repeated or out of order."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import time
+from contextlib import closing
+
+import pytest
+
+from tests.faults.ledger import STOP, terminate_connections
+from tests.processes import wait_for
+
+pytestmark = pytest.mark.broker
+
+
+def test_a_sqlite_cache_locked_for_25_seconds_is_waited_for(ledger, figure):
+    ledger.mischief("time.sleep(0.001)")
+    sink = ledger.sink()
+    with ledger.flow(per_second=200):
+        ledger.wait_applied(300)
+        file = ledger.system.project / "ledger.sqlite3"
+        with closing(sqlite3.connect(file, isolation_level=None, timeout=60)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            locked_at = ledger.cache.applied()
+            time.sleep(25)
+            assert ledger.cache.applied() == locked_at
+            other.execute("ROLLBACK")
+        seconds = ledger.wait_applied(locked_at + 1)
+    figure("went on after", seconds)
+    assert seconds < STOP
+    ledger.finish(sink)
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_connections_terminated_ten_times_during_a_run_are_made_again(postgres_ledger, chance, lanes):
+    ledger = postgres_ledger
+    ledger.configure(SINK_LANES=lanes)
+    ledger.mischief("time.sleep(0.0005)")
+    ledger.publish(5000, 50)
+    sink = ledger.sink()
+
+    for _ in range(10):
+        ledger.wait_applied(ledger.cache.applied() + 100)
+        time.sleep(chance.uniform(0, 0.3))
+        assert terminate_connections(ledger)
+
+    assert ledger.cache.applied() < 5000
+    ledger.finish(sink)
+
+
+def test_a_postgresql_server_restarted_during_a_run_is_waited_for(postgres_ledger, postgres, chance):
+    ledger = postgres_ledger
+    ledger.mischief("time.sleep(0.0005)")
+    ledger.publish(4000, 50)
+    sink = ledger.sink()
+
+    for mode in ("fast", "immediate", "fast", "immediate"):
+        ledger.wait_applied(ledger.cache.applied() + 200)
+        time.sleep(chance.uniform(0, 0.3))
+        postgres.restart(mode)
+
+    wait_for(lambda: ledger.cache.applied() >= 0, "the database to answer")
+    assert ledger.cache.applied() < 4000
+    ledger.finish(sink)
+
+
+def test_a_sink_started_without_its_postgresql_server_waits_for_it(postgres_ledger, postgres):
+    ledger = postgres_ledger
+    ledger.publish(300)
+    postgres.stop()
+    try:
+        sink = ledger.start()
+        sink.says("waiting component=ledger")
+    finally:
+        postgres.start()
+    ledger.finish(sink)
+
+
+def test_connections_that_are_lost_again_and_again_are_not_taken_for_deaths_of_the_process(postgres_ledger):
+    ledger = postgres_ledger
+    ledger.mischief('if entry["id"] == "slow-1":\n    print("at it", flush=True)\n    time.sleep(0.5)')
+    ledger.publish(50)
+    ledger.publish(1, ["slow"])
+    ledger.publish(50)
+    sink = ledger.sink()
+    sink.says("at it")
+    # One death, so that the next process looks out for the event that brought it about.
+    sink.stop(signal.SIGKILL)
+    sink = ledger.sink()
+
+    for number in range(6):
+        wait_for(lambda: sink.output.count("at it") > number or ledger.cache.parked(), "another try")  # noqa: B023
+        terminate_connections(ledger)
+
+    ledger.finish(sink)

@@ -1,0 +1,70 @@
+"""The number of lanes changes while events flow: nothing is lost, repeated or out of order."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from byron.events.subjects import slot_of
+from tests.processes import wait_for
+
+pytestmark = pytest.mark.broker
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_lanes_change_from_one_to_four_and_back_while_events_flow(postgres_ledger, number):
+    ledger = postgres_ledger
+    with ledger.flow(50):
+        for lanes in (1, 4):
+            ledger.configure(SINK_LANES=lanes)
+            sink = ledger.sink()
+            ledger.wait_applied(ledger.cache.applied() + 500)
+            assert len({*ledger.cache.positions().values()}) <= lanes
+            sink.stop(number)
+        ledger.configure(SINK_LANES=1)
+        sink = ledger.sink()
+        ledger.wait_applied(ledger.cache.applied() + 500)
+    ledger.finish(sink)
+
+
+def test_sinks_of_one_and_of_four_lanes_side_by_side_apply_each_event_once(postgres_ledger):
+    ledger = postgres_ledger
+    with ledger.flow(50):
+        old = ledger.sink()
+        for lanes in (4, 1):
+            ledger.configure(SINK_LANES=lanes)
+            # As when a new version is rolled out: the new process is there before the old one is told to end.
+            new = ledger.start()
+            new.says("standby component=ledger")
+            assert old.stop() == 0
+            old = new
+            ledger.wait_applied(ledger.cache.applied() + 1000)
+    ledger.finish(old)
+
+
+def test_an_entry_that_ends_the_process_is_parked_even_when_the_number_of_lanes_changes(postgres_ledger):
+    ledger = postgres_ledger
+    accounts = [f"k{number}" for number in range(100)]
+    killer = next(name for name in accounts if slot_of(name) % 4 == 0)
+    others = [name for name in accounts if slot_of(name) % 4 != 0]
+    ledger.mischief(
+        f'if entry["id"] == "{killer}-2":\n    while not Path("ready").exists():\n        time.sleep(0.01)\n    os._exit(3)'
+    )
+    # The killer's lane stays behind, and what is between its checkpoint and the killer is applied by the others.
+    ledger.publish(1, [killer])
+    ledger.publish(700, others)
+    ledger.publish(1, [killer])
+    ledger.configure(SINK_LANES=4)
+    sink = ledger.sink()
+    ledger.wait_applied(701)
+    Path(ledger.system.project, "ready").touch()
+    sink.process.wait(30)
+
+    ledger.configure(SINK_LANES=1)
+    for _ in range(6):
+        sink = ledger.start()
+        wait_for(lambda: ledger.cache.parked() or sink.process.poll() is not None, "a death, or the end of them")  # noqa: B023
+
+    ledger.finish(sink, held=[f"{killer}-2"], parked=[(killer, "parked")])
