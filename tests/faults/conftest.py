@@ -39,9 +39,11 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 def server(tmp_path: Path) -> Iterator[RealServer]:
     """A nats-server of the test's own, running."""
     server = RealServer(tmp_path)
-    server.start()
-    yield server
-    server.end()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.end()
 
 
 @pytest.fixture

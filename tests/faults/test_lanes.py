@@ -50,14 +50,16 @@ def test_an_entry_that_ends_the_process_is_parked_even_when_the_number_of_lanes_
     killer = next(name for name in accounts if slot_of(name) % 4 == 0)
     others = [name for name in accounts if slot_of(name) % 4 != 0]
     ledger.mischief(
-        f'if entry["id"] == "{killer}-2":\n    while not Path("ready").exists():\n        time.sleep(0.01)\n    os._exit(3)'
+        f'while entry["id"] == "{killer}-2" and not Path("ready").exists():\n    time.sleep(0.01)\n'
+        f'if entry["id"] == "{killer}-2":\n    os._exit(3)'
     )
-    # The killer's lane stays behind, and what is between its checkpoint and the killer is applied by the others.
+    ledger.configure(SINK_LANES=4)
     ledger.publish(1, [killer])
+    sink = ledger.sink()
+    ledger.wait_applied(1)
+    # The killer's lane stays behind, and what is between its checkpoint and the killer is applied by the others.
     ledger.publish(700, others)
     ledger.publish(1, [killer])
-    ledger.configure(SINK_LANES=4)
-    sink = ledger.sink()
     ledger.wait_applied(701)
     Path(ledger.system.project, "ready").touch()
     sink.process.wait(30)

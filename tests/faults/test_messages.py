@@ -113,8 +113,8 @@ def test_foreign_messages_on_the_subjects_of_a_namespace_do_not_stop_a_lane(any_
     subject = event_subject(NAMESPACE, "entry.made", "foreign")
     frames = [
         frame(subject, message_of(entry("foreign")).body),
-        frame("faults.99.foreign.entry.made"),
-        frame("faults.x.foreign.entry.made"),
+        frame("faults.99.far.entry.made"),
+        frame("faults.x.odd.entry.made"),
         frame("faults.0.=ZZ.entry.made"),
         frame("faults.0.headers.entry.made", b"{}", b"NATS/1.0\r\nce-id:\xff\r\nce-id:\x00\r\n\r\n"),
         frame(f"faults.0.{'k' * 3500}.entry.made"),
