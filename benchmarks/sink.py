@@ -107,7 +107,7 @@ def compare(
             found = run(project, environment, cache, way, options.events)
             rates[way].append(found["events_per_second"])
             report(measure=way, database=kind, events=options.events, **found)
-    medians = {way: statistics.median(found) for way, found in rates.items()}
+    medians = {way: statistics.median(found) for way, found in rates.items() if found}
     ratios = {}
     if {"floor", "declared"} <= medians.keys():
         ratios["declared_to_floor"] = round(medians["declared"] / medians["floor"], 2)

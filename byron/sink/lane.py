@@ -37,6 +37,9 @@ log = logging.getLogger("byron.sink")
 #: Seconds of one wait for events: how soon a quiet lane notices that it is to stop, or that a retry is due.
 _POLL = 0.5
 
+#: Seconds left to other writers between two transactions, when they have waited for long.
+_ROOM = 0.2
+
 #: Seconds between two tries to take a lane from a process that may be gone.
 _PATIENCE = 0.5
 
@@ -163,6 +166,9 @@ class LaneWorker:
             self._progress.applied += len(rest) - len(left)
             rest = left
             self._careful = max(0, self._careful - 1)
+            if self._membership.is_late:
+                # SQLite has one writer, and no queue for those who wait to be it.
+                self._stop.wait(_ROOM)
             if rest and self._stop.is_set():
                 break
         self._publish(broker)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,9 @@ from byron.sink.lanes import Lane
 #: Time without a sign of life after which a process counts as gone, and after which its row is removed.
 _FRESH = timedelta(seconds=6)
 _FORGOTTEN = timedelta(minutes=1)
+
+#: Seconds without a sign of life after which this process makes room for one.
+_LATE = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,7 @@ class Membership:
         self.id = str(uuid7())
         self._alias = alias
         self._consumer = consumer
+        self._beaten: float | None = None
 
     def beat(self) -> list[Member]:
         """Say that this process lives, and return all that do, the oldest first."""
@@ -50,7 +55,13 @@ class Membership:
             rows.create(
                 id=self.id, consumer=self._consumer, place=place, machine=_machine(), pid=os.getpid(), seen=Now()
             )
+        self._beaten = time.monotonic()
         return self.members()
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the last sign of life is older than it should be: the database may be too busy for another."""
+        return self._beaten is not None and time.monotonic() - self._beaten > _LATE
 
     def members(self) -> list[Member]:
         """Return the processes of this component's Sink that live, the oldest first."""

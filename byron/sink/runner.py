@@ -48,6 +48,9 @@ class Sink:
     def stop(self) -> None:
         """Ask a running Sink to finish the events at hand and return. Safe from any thread."""
         self._stop.set()
+        # Not only by the thread that tends them: that may be waiting for a database which they keep busy.
+        for worker, _ in list(self._running.values()):
+            worker.stop()
 
     def run(self) -> None:
         """Apply events until `stop` is called; wait while the broker or the database is away."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import nats
+import pytest
 
 from byron.broker.nats import NatsBroker
 from byron.events.codec import encode, encode_payload
@@ -283,6 +284,15 @@ class Ledger:
         running = self.start(**variables)
         running.says("consuming component=")
         return running
+
+    def supervise(self, done: Callable[[], Any]) -> tuple[Running, int]:
+        """Start a Sink, again whenever it dies, until it is done; return the last one and how many died before it."""
+        for deaths in range(12):
+            sink = self.start()
+            wait_for(lambda: done() or sink.process.poll() is not None, "progress or a death", seconds=LONGEST)  # noqa: B023
+            if sink.process.poll() is None:
+                return sink, deaths
+        pytest.fail("12 Sinks died, one after the other")
 
     def wait_applied(self, count: int, seconds: float = LONGEST) -> float:
         """Wait until as many entries are in the Cache, and return the seconds that it took."""

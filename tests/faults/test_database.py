@@ -94,4 +94,5 @@ def test_connections_that_are_lost_again_and_again_are_not_taken_for_deaths_of_t
         wait_for(lambda: sink.output.count("at it") > number or ledger.cache.parked(), "another try")  # noqa: B023
         terminate_connections(ledger)
 
+    assert ledger.cache.parked() == []
     ledger.finish(sink)

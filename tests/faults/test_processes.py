@@ -5,13 +5,12 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.faults.ledger import CONSUMER, STOP, STREAM, Ledger, jetstream, stop
-from tests.processes import Running, wait_for
+from tests.faults.ledger import CONSUMER, STOP, STREAM, jetstream, stop
+from tests.processes import wait_for
 
 pytestmark = pytest.mark.broker
 
@@ -112,16 +111,6 @@ def test_sigterm_waits_for_a_handler_of_ten_seconds_whose_lane_nobody_takes(any_
     any_ledger.finish(standby)
 
 
-def die_until(ledger: Ledger, done: Callable[[], bool]) -> tuple[Running, int]:
-    """Restart a Sink whenever it ends, as a supervisor does, and return the last one and how many died before it."""
-    for deaths in range(12):
-        sink = ledger.start()
-        wait_for(lambda: done() or sink.process.poll() is not None, "the Sink to go on or to end")  # noqa: B023
-        if sink.process.poll() is None:
-            return sink, deaths
-    pytest.fail("12 Sinks ended")
-
-
 def test_an_entry_that_ends_the_process_is_parked_after_five_deaths(any_ledger):
     any_ledger.mischief('if entry["id"] == "killer-3":\n    os._exit(3)')
     any_ledger.publish(250)
@@ -131,7 +120,7 @@ def test_an_entry_that_ends_the_process_is_parked_after_five_deaths(any_ledger):
     held = any_ledger.book.of("killer", first=3)
     wanted = len(any_ledger.book) - len(held)
 
-    sink, deaths = die_until(any_ledger, lambda: any_ledger.cache.applied() >= wanted)
+    sink, deaths = any_ledger.supervise(lambda: any_ledger.cache.applied() >= wanted)
 
     assert deaths == 5
     parked = [("killer", "parked")] + [("killer", "behind")] * (len(held) - 1)
@@ -154,7 +143,7 @@ def test_an_entry_that_ends_the_process_when_it_is_retried_is_parked_too(ledger)
     held = ledger.book.of("killer", first=5)
     parked = [("killer", "parked")] + [("killer", "behind")] * (len(held) - 1)
 
-    sink, deaths = die_until(ledger, lambda: ledger.cache.parked() == parked)
+    sink, deaths = ledger.supervise(lambda: ledger.cache.parked() == parked)
 
     assert deaths <= 5
     ledger.finish(sink, held=held, parked=parked)
