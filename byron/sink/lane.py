@@ -133,7 +133,12 @@ class LaneWorker:
         crashed = take_slots(alias, self.lane.consumer, slots, self._membership.id, self._membership.is_alive)
         if crashed is None:
             return False
-        self._attempts = {each.position: each for each in unfinished_attempts(alias, self.lane.consumer, slots)}
+        # A process that let go of the lane, or has it still, did not end by the event it had begun with.
+        survived = 0 if crashed else 1
+        self._attempts = {
+            each.position: Attempt(position=each.position, tries=each.tries - survived)
+            for each in unfinished_attempts(alias, self.lane.consumer, slots)
+        }
         if crashed or self._attempts:
             # The process before this one ended in the middle of a batch, of which nothing tells the culprit.
             self._careful = byron_settings().sink_batch_size
