@@ -79,6 +79,8 @@ class ParkedEvent(models.Model):
     traceback = models.TextField(blank=True)
     tries = models.PositiveIntegerField(default=0)
     next_try = models.DateTimeField(null=True)
+    #: How many processes began to try it again and did not say how that ended.
+    begun = models.PositiveSmallIntegerField(default=0)
     parked = models.DateTimeField(auto_now_add=True)
     #: The message as it came: subject, headers as JSON, body.
     subject = models.TextField()

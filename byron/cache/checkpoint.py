@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Case, F, QuerySet, Value, When
 
+from byron.cache.sessions import end_sessions, name_session
 from byron.events.subjects import SLOTS
 from byron.exceptions import LaneLostError
 from byron.models import Checkpoint
@@ -61,9 +62,18 @@ def lock_checkpoints(alias: str, consumer: str, slots: Collection[int], owner: s
 
 
 def store_checkpoint(alias: str, consumer: str, slots: Collection[int], applied: Applied) -> None:
-    """Move the slots' checkpoints, inside the transaction of the effect and after `lock_checkpoints`."""
+    """Move the slots' checkpoints, inside the transaction of the effect and after `lock_checkpoints`.
+
+    Attempts at events up to there are over. One at a later event is not: another number of lanes may have begun it.
+    """
+    later = When(trying__gt=applied.position, then=F("trying"))
+    tries = When(trying__gt=applied.position, then=F("tries"))
     _all(alias, consumer, slots).filter(position__lt=applied.position).update(
-        position=applied.position, event_id=applied.event_id, log_created=applied.log_created, trying=None, tries=0
+        position=applied.position,
+        event_id=applied.event_id,
+        log_created=applied.log_created,
+        trying=Case(later, default=None),
+        tries=Case(tries, default=Value(0)),
     )
 
 
@@ -75,6 +85,12 @@ def take_slots(
     Returns None when one of them lives, and otherwise whether one ended without letting go.
     """
     _add_missing(alias, consumer)
+    name_session(alias, owner)
+    former = owners_of(alias, consumer, slots) - {owner}
+    if any(is_alive(each) for each in former):
+        return None
+    # One that is frozen, or on a machine that is lost, may be in a transaction that holds the rows.
+    end_sessions(alias, former)
     with transaction.atomic(using=alias):
         owners = {row.owner for row in _rows(alias, consumer, slots)} - {"", owner}
         if any(is_alive(each) for each in owners):
@@ -93,15 +109,18 @@ def owners_of(alias: str, consumer: str, slots: Collection[int]) -> set[str]:
     return set(_all(alias, consumer, slots).exclude(owner="").values_list("owner", flat=True))
 
 
-def note_attempt(alias: str, consumer: str, slot: int, position: int, tries: int, *, owner: str | None = None) -> None:
-    """Write down that an event is about to be applied, in case that ends the process.
+def note_attempt(alias: str, consumer: str, slot: int, position: int, tries: int, *, owner: str | None = None) -> bool:
+    """Write down that an event is about to be applied, in case that ends the process; False if it is applied already.
 
     Raises LaneLostError when the slot is not this owner's any more; for None, any owner will do.
     """
     row = _all(alias, consumer, [slot])
     mine = row if owner is None else row.filter(owner=owner)
-    if not mine.update(trying=position, tries=tries):
+    if mine.filter(position__lt=position).update(trying=position, tries=tries):
+        return True
+    if not mine.exists():
         raise LaneLostError(f"Slot {slot} of {consumer} was taken by another Sink.")
+    return False
 
 
 def unfinished_attempts(alias: str, consumer: str, slots: Collection[int]) -> list[Attempt]:

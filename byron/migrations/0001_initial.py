@@ -87,6 +87,7 @@ class Migration(migrations.Migration):
                 ("traceback", models.TextField(blank=True)),
                 ("tries", models.PositiveIntegerField(default=0)),
                 ("next_try", models.DateTimeField(null=True)),
+                ("begun", models.PositiveSmallIntegerField(default=0)),
                 ("parked", models.DateTimeField(auto_now_add=True)),
                 ("subject", models.TextField()),
                 ("headers", models.TextField()),

@@ -100,12 +100,15 @@ class BatchApplier:
 
         Returns how many were applied and why the next one was not. Raises as `apply` does.
         """
-        applied, problem = [], None
+        with transaction.atomic(using=self._alias):
+            lock_checkpoints(self._alias, self._lane.consumer, self._lane.slots, self._owner)
+            begun, problem = self.parking.begin(key_digest)
+        applied = []
         self._applier.emitted.clear()
         deadline = time.monotonic() + _LONGEST_TRANSACTION
         with transaction.atomic(using=self._alias):
             lock_checkpoints(self._alias, self._lane.consumer, self._lane.slots, self._owner)
-            for row in self.parking.of_key(key_digest):
+            for row in self.parking.held(begun):
                 item = self._read(stored_message(row))
                 problem = item.problem if isinstance(item, _Broken) else self._try(item)
                 if problem is not None:
@@ -115,6 +118,7 @@ class BatchApplier:
                 if time.monotonic() > deadline:
                     break
             self.parking.remove(key_digest, applied)
+            self.parking.survive(begun)
             self._store_emitted()
         return len(applied), problem
 
@@ -135,6 +139,9 @@ class BatchApplier:
         standing = lock_checkpoints(self._alias, self._lane.consumer, self._lane.slots, self._owner)
         fresh = _beyond(standing, items)
         if not fresh:
+            if items[-1].message.position > min(standing.values()):
+                # Slots that these events are not of come up to here too: the lane need not begin below again.
+                self._move_on(items[-1].message)
             return items[-1].message.position
         free, broken, behind = self._sort(fresh)
         applied = apply_free(free, enough)
@@ -145,9 +152,12 @@ class BatchApplier:
                 self._refuse(item)
         self.parking.put_behind([message for message in behind if message.position <= last.position])
         self._store_emitted()
+        self._move_on(last)
+        return last.position
+
+    def _move_on(self, last: StoredMessage) -> None:
         checkpoint = Applied(position=last.position, event_id=message_id(last), log_created=self.log_created)
         store_checkpoint(self._alias, self._lane.consumer, self._lane.slots, checkpoint)
-        return last.position
 
     def _sort(self, items: Sequence[Incoming | _Broken]) -> tuple[list[Incoming], list[_Broken], list[StoredMessage]]:
         """Tell messages apart: to apply, not to be understood, and behind a parked event of their key."""

@@ -30,7 +30,7 @@ from byron.schema.installed import ComponentConfig
 from byron.sink.batch import BatchApplier
 from byron.sink.lanes import Lane
 from byron.sink.membership import Membership, living_members
-from byron.sink.parking import Problem
+from byron.sink.parking import DEATHS, Problem
 
 log = logging.getLogger("byron.sink")
 
@@ -55,9 +55,6 @@ _LAG_INTERVAL = 2.0
 #: Seconds between two looks for parked events that are to be tried again.
 _RETRY_INTERVAL = 0.2
 
-#: How many processes an event may end before it is parked.
-_DEATHS = 5
-
 
 @dataclass(slots=True)
 class Progress:
@@ -67,10 +64,6 @@ class Progress:
     emitted: int = 0
     #: Events waiting at the broker, by lane, when last looked.
     lag: dict[str, int] = field(default_factory=dict)
-
-
-class ProcessEndedError(Exception):
-    """A handler ended the whole process, again and again."""
 
 
 class LaneWorker:
@@ -163,14 +156,14 @@ class LaneWorker:
         messages = consumer.fetch(1 if self._careful else byron_settings().sink_batch_size, timeout)
         rest: Sequence[StoredMessage] = messages
         while rest:
-            if self._careful:
-                self._look_out(rest[0])
+            looked_out = self._careful and self._look_out(rest[0])
             position = self._batches.apply(rest, self._stop.is_set)
             consumer.acknowledge(position)
             left = [message for message in rest if message.position > position]
             self._progress.applied += len(rest) - len(left)
             rest = left
-            self._careful = max(0, self._careful - 1)
+            if looked_out:
+                self._careful -= 1
             if self._membership.is_late:
                 # SQLite has one writer, and no queue for those who wait to be it.
                 self._stop.wait(_ROOM)
@@ -212,18 +205,17 @@ class LaneWorker:
             self._progress.lag[self.lane.name] = consumer.pending()
             self._lag_at = time.monotonic() + _LAG_INTERVAL
 
-    def _look_out(self, message: StoredMessage) -> None:
-        """Write down which event comes next, and park one that ended too many processes."""
+    def _look_out(self, message: StoredMessage) -> bool:
+        """Write down which event comes next, and park one that ended too many processes; False if it was applied."""
         before = self._attempts.pop(message.position, None)
         # The crash that made this lane careful may have been this event's doing.
         tries = before.tries + 1 if before else 2
-        if tries > _DEATHS:
-            error = ProcessEndedError(f"{tries - 1} processes ended while they applied this event")
-            self._batches.park(message, Problem(error=error, passes=False))
-            return
+        if tries > DEATHS:
+            self._batches.park(message, Problem.of_deaths(tries - 1))
+            return True
         slot = split_subject(message.subject)[1]
         alias, owner = self._config.alias, self._membership.id
-        note_attempt(alias, self.lane.consumer, slot, message.position, tries, owner=owner)
+        return note_attempt(alias, self.lane.consumer, slot, message.position, tries, owner=owner)
 
     def _wait_out(self, error: Exception) -> None:
         if isinstance(error, BrokerError) or is_trouble(error, self._config.alias):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from byron.cache.parked import open_events, parked_rows
 from byron.conf import byron_settings
@@ -24,6 +24,16 @@ log = logging.getLogger("byron.sink")
 
 _State = ParkedEvent.State
 
+#: How many processes an event may end before it is parked.
+DEATHS = 5
+
+#: How many of a key's parked events are tried in one transaction.
+_AT_ONCE = 500
+
+
+class ProcessEndedError(Exception):
+    """A handler ended the whole process, again and again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
@@ -33,6 +43,12 @@ class Problem:
     handler: str = ""
     #: Whether trying again may help. An event that breaks its contract stays as it is.
     passes: bool = True
+
+    @classmethod
+    def of_deaths(cls, number: int) -> Problem:
+        """Return the problem with an event that ended so many processes."""
+        error = ProcessEndedError(f"{number} processes ended while they applied this event")
+        return cls(error=error, passes=False)
 
     @property
     def summary(self) -> str:
@@ -71,6 +87,8 @@ class Parking:
         #: Digests of keys that may have parked events: a superset, since others only ever remove some.
         self.keys: set[str] = set()
         self._told: set[tuple[str, type[BaseException]]] = set()
+        #: Ids of rows that this process has begun to try and did not finish with.
+        self._begun: set[int] = set()
 
     def load(self) -> None:
         """Learn which keys have parked events, when a lane begins."""
@@ -107,9 +125,38 @@ class Parking:
         rows = self._open().filter(state=_State.RETRYING, next_try__lte=datetime.now(UTC))
         return list(rows.order_by("next_try").values_list("key_digest", flat=True)[:100])
 
-    def of_key(self, key_digest: str) -> list[ParkedEvent]:
-        """Return a key's parked events in their order, holding their rows."""
-        return list(self._open().filter(key_digest=key_digest).select_for_update().order_by("position")[:500])
+    def begin(self, key_digest: str) -> tuple[list[int], Problem | None]:
+        """Write down that a key's first events are about to be tried, in case that ends the process.
+
+        Returns their ids, in order: one that may have ended a process before is to be tried alone. One
+        that ended too many is parked; its problem is returned then, and no ids.
+        """
+        rows = list(self._open().filter(key_digest=key_digest).select_for_update().order_by("position")[:_AT_ONCE])
+        if not rows:
+            return [], None
+        if self._deaths(rows[0]) >= DEATHS:
+            problem = Problem.of_deaths(self._deaths(rows[0]))
+            self.note_failure(rows[0], problem)
+            return [], problem
+        suspected = next((place for place, row in enumerate(rows) if self._deaths(row)), len(rows))
+        begun = [row.pk for row in rows[: max(suspected, 1)]]
+        new = set(begun) - self._begun
+        parked_rows(self._alias, self._lane.consumer).filter(pk__in=new).update(begun=F("begun") + 1)
+        self._begun |= new
+        return begun, None
+
+    def held(self, ids: Collection[int]) -> list[ParkedEvent]:
+        """Return those of these events that are still parked, in order, holding their rows."""
+        return list(self._open().filter(pk__in=ids).select_for_update().order_by("position"))
+
+    def survive(self, ids: Collection[int]) -> None:
+        """Write down that trying these events did not end the process."""
+        parked_rows(self._alias, self._lane.consumer).filter(pk__in=ids, begun__gt=0).update(begun=0)
+        self._begun.difference_update(ids)
+
+    def _deaths(self, row: ParkedEvent) -> int:
+        """Return how many other processes began to try an event and did not say how it ended."""
+        return row.begun - (row.pk in self._begun)
 
     def note_failure(self, row: ParkedEvent, problem: Problem) -> None:
         """Write down that a parked event failed again."""
@@ -178,6 +225,7 @@ def stored_message(row: ParkedEvent) -> StoredMessage:
 def _note(row: ParkedEvent, problem: Problem) -> None:
     settings = byron_settings()
     row.tries += 1
+    row.begun = 0
     row.handler, row.error, row.traceback = problem.handler, problem.summary, problem.traceback
     if problem.passes and row.tries < settings.sink_tries:
         pause = min(settings.sink_retry_delay * 2 ** min(row.tries - 1, 16), settings.sink_retry_limit)

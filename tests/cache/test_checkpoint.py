@@ -197,3 +197,22 @@ def test_checkpoints_hold_any_position_and_id():
     store(2**63 - 1, event_id="ü" * 255)
 
     assert read_checkpoints(ALIAS, CONSUMER)[0] == Applied(position=2**63 - 1, event_id="ü" * 255)
+
+
+def test_a_checkpoint_that_comes_up_to_an_attempt_ends_it_and_an_earlier_one_does_not():
+    take("a")
+    note_attempt(ALIAS, CONSUMER, 1, 8, 3, owner="a")
+    store(7)
+    assert unfinished_attempts(ALIAS, CONSUMER, ALL) == [Attempt(position=8, tries=3)]
+    store(8)
+    assert unfinished_attempts(ALIAS, CONSUMER, ALL) == []
+
+
+def test_what_is_applied_already_is_not_attempted():
+    take("a")
+    store(7, [1])
+
+    assert note_attempt(ALIAS, CONSUMER, 1, 7, 2, owner="a") is False
+    assert note_attempt(ALIAS, CONSUMER, 1, 8, 2, owner="a") is True
+    with pytest.raises(LaneLostError):
+        note_attempt(ALIAS, CONSUMER, 1, 7, 2, owner="b")

@@ -43,7 +43,6 @@ def test_sinks_of_one_and_of_four_lanes_side_by_side_apply_each_event_once(postg
     ledger.finish(old)
 
 
-@pytest.mark.xfail(reason="open: deaths are counted anew when the number of lanes changes in between", strict=False)
 def test_an_entry_that_ends_the_process_is_parked_even_when_the_number_of_lanes_changes(postgres_ledger):
     ledger = postgres_ledger
     accounts = [f"k{number}" for number in range(100)]

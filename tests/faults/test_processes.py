@@ -127,7 +127,6 @@ def test_an_entry_that_ends_the_process_is_parked_after_five_deaths(any_ledger):
     any_ledger.finish(sink, held=held, parked=parked)
 
 
-@pytest.mark.xfail(reason="open: a retry of a parked event does not note its attempts yet", strict=False)
 def test_an_entry_that_ends_the_process_when_it_is_retried_is_parked_too(ledger):
     # It is behind a poisonous one at first, so that it is its retry that it comes to.
     ledger.mischief(

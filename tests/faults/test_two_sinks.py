@@ -77,7 +77,6 @@ def test_two_sinks_share_four_lanes_evenly_and_one_takes_all_when_the_other_is_k
     ledger.finish(second)
 
 
-@pytest.mark.xfail(reason="open: a process frozen inside a transaction keeps its lane", strict=False)
 def test_a_standby_takes_over_from_a_sink_that_hangs_inside_of_a_transaction(postgres_ledger, figure):
     # So looks also, to the database, a machine that lost its power or its network: the connection stays open.
     ledger = postgres_ledger
@@ -114,5 +113,5 @@ def test_a_sink_that_hung_while_idle_and_comes_back_applies_nothing_that_another
     finally:
         os.kill(first.process.pid, signal.SIGCONT)
     ledger.publish(2000)
-    first.says("lane lost component=ledger")
+    first.says("standby component=ledger")
     ledger.finish(first, second)

@@ -189,17 +189,77 @@ def test_trouble_during_a_retry_leaves_all_as_it_was(bench, handle, failures):
     bench.author("k1", key="k")
     bench.publish("trouble.made", {"id": "t"}, key="k")
     worker = bench.run()
-    before = list(bench.rows().values())
+    before = list(bench.rows().values("state", "tries", "error", "next_try"))
     failures.clear()
 
     def trouble(ctx, event):
         raise OperationalError("the database went away")
 
     handle("trouble", trouble)
-    with pytest.raises(OperationalError, match="went away"):
-        bench.retry(worker, "k")
+    # More often than an event may end processes: this process lives on, and the event is not to blame.
+    for _ in range(7):
+        with pytest.raises(OperationalError, match="went away"):
+            bench.retry(worker, "k")
 
-    assert (bench.authors, list(bench.rows().values())) == ([], before)
+    after = list(bench.rows().values("state", "tries", "error", "next_try"))
+    assert (bench.authors, after) == ([], before)
+
+
+class Death(BaseException):
+    """Stands for the end of the process: nothing of Byron's runs after it."""
+
+
+def next_process(bench):
+    worker = bench.worker(lives=False)
+    with acting_as(Role.SINK):
+        assert worker.take()
+    return worker
+
+
+def die_in_a_retry(bench, key):
+    with pytest.raises(Death):
+        bench.retry(next_process(bench), key)
+
+
+def test_a_parked_event_that_ends_the_process_when_it_is_retried_is_found_and_parked(bench, handle, failures):
+    failures.add("k1")
+    for identity in ("k1", "k2"):
+        bench.author(identity, key="k")
+    bench.publish("trouble.made", {"id": "t"}, key="k")
+    bench.author("k4", key="k")
+    bench.run()
+    failures.clear()
+
+    def end(ctx, event):
+        raise Death
+
+    handle("trouble", end)
+    die_in_a_retry(bench, "k")
+    assert bench.authors == []
+    # Which of the four it was nobody knows: the next processes try them one by one.
+    survivor = next_process(bench)
+    assert bench.retry(survivor, "k") == (1, None)
+    assert bench.retry(survivor, "k") == (1, None)
+    assert bench.authors == ["k1", "k2"]
+    for _ in range(4):
+        die_in_a_retry(bench, "k")
+
+    applied, problem = bench.retry(next_process(bench), "k")
+
+    assert applied == 0 and "5 processes ended" in problem.summary
+    assert bench.states == [(3, "parked"), (4, "behind")]
+    assert set(bench.rows().values_list("begun", flat=True)) == {0, 1}
+
+
+def test_processes_that_end_for_other_reasons_do_not_make_a_parked_event_a_killer(bench, failures):
+    failures.add("k1")
+    bench.author("k1", key="k")
+    bench.author("k2", key="k")
+    bench.run()
+    for _ in range(7):
+        # Each process tries, says that it failed, and is gone.
+        bench.retry(next_process(bench), "k")
+        assert list(bench.rows().values_list("begun", flat=True)) == [0, 0]
 
 
 def test_a_batch_of_what_is_applied_already_does_nothing(bench, failures):
