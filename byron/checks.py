@@ -13,6 +13,7 @@ from byron.commands.functions import COMMANDS, HANDLERS, HOOKS, load_function, s
 from byron.conf import byron_settings
 from byron.exceptions import ContractError
 from byron.schema.installed import ComponentConfig, installed_components
+from byron.schema.reads import arguments_of
 
 TAG = "byron"
 _ROUTER = "byron.cache.routers.CacheRouter"
@@ -70,7 +71,7 @@ def _functions(config: ComponentConfig) -> Iterator[CheckMessage]:
     component, content = config.component, config.component.content
     for command in content.commands:
         if not command.is_declared:
-            names = [argument.python_name for argument in component.arguments(command)]
+            names = [argument.python_name for argument in arguments_of(component, command)]
             yield from _function(config, COMMANDS, command.name, 1, names)
     for handler in content.handlers:
         if handler.apply is None:

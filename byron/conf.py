@@ -40,6 +40,16 @@ class ByronSettings:
     api_max_body_bytes: int = 1024 * 1024
     #: Tokens of a GraphQL document, at most.
     api_max_tokens: int = 1000
+    #: Levels of fields of a GraphQL document, at most.
+    api_max_depth: int = 10
+    #: Aliases of a GraphQL document, at most.
+    api_max_aliases: int = 15
+    #: Directives of a GraphQL document, at most.
+    api_max_directives: int = 50
+    #: What an operation may cost: each field 1, below a list as often as the list may have entities.
+    api_max_cost: int = 5000
+    #: Seconds that a command may take before its events are published; 0 for no limit.
+    api_command_timeout: float = 10.0
     #: Whether the GraphiQL page is served. None: only under DEBUG.
     api_graphiql: bool | None = None
     #: Whether introspection queries are answered. None: only under DEBUG.

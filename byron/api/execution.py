@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.http import HttpRequest
 from graphql import (
     DocumentNode,
@@ -23,26 +23,18 @@ from graphql import (
     validate,
 )
 
+from byron.api.errors import BAD_USER_INPUT, PARSE_FAILED, VALIDATION_FAILED, formatted, refusal
 from byron.api.graphql import Execution, build_schema
-from byron.commands.context import new_id
-from byron.conf import byron_settings
+from byron.api.limits import check_cost, check_document
+from byron.conf import ByronSettings, byron_settings
 from byron.events.event import Event
-from byron.exceptions import BrokerUnavailableError, CommandError, OutcomeUnknownError, PublishDeniedError
 from byron.schema.installed import ComponentConfig
-
-log = logging.getLogger("byron.api")
 
 #: Characters of a document that is kept parsed. Clients repeat short ones; long ones would only fill memory.
 _LONGEST_KEPT = 16 * 1024
 
-_CODES: dict[type[Exception], tuple[str, str]] = {
-    BrokerUnavailableError: (
-        "BROKER_UNAVAILABLE",
-        "The event log cannot be reached; nothing was changed. Try again later.",
-    ),
-    OutcomeUnknownError: ("OUTCOME_UNKNOWN", "The event log did not confirm in time; the change may or may not come."),
-    PublishDeniedError: ("FORBIDDEN_EVENT", "This component is not allowed to emit that event."),
-}
+#: Problems of a document that are told at once: each costs time, and nobody reads more.
+_MOST_PROBLEMS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +44,14 @@ class Answer:
     body: dict[str, Any]
     executed: bool
     events: list[Event] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """A document that may be executed, or what is wrong with it."""
+
+    document: DocumentNode | None = None
+    errors: tuple[dict[str, Any], ...] = ()
 
 
 class GraphQLService:
@@ -72,63 +72,54 @@ class GraphQLService:
         queries_only: bool = False,
     ) -> Answer:
         """Run one operation of a document. Never raises: errors are part of the answer."""
-        settings = byron_settings()
+        settings, debug = byron_settings(), bool(django_settings.DEBUG)
         prepare = self._prepare if len(query) <= _LONGEST_KEPT else self._parse_and_validate
-        document, errors = prepare(query, settings.introspection_enabled, settings.api_max_tokens)
-        if document is None:
-            return _refused(errors)
-        operation = get_operation_ast(document, operation_name)
+        prepared = prepare(query, settings, debug)
+        if prepared.document is None:
+            return _refused(*prepared.errors)
+        operation = get_operation_ast(prepared.document, operation_name)
         if operation is None:
-            return _refused((GraphQLError("Name the operation to run: the document has several, or not that one."),))
+            message = "Name the operation to run: the document has several, or not that one."
+            return _refused(refusal(GraphQLError(message), BAD_USER_INPUT))
         if queries_only and operation.operation is not OperationType.QUERY:
-            return _refused((GraphQLError("Only queries can be sent with GET; use POST."),))
+            return _refused(refusal(GraphQLError("Only queries can be sent with GET; use POST."), BAD_USER_INPUT))
+        try:
+            check_cost(self.config.component, prepared.document, operation, variables or {}, settings)
+        except GraphQLError as error:
+            return _refused(refusal(error, BAD_USER_INPUT))
         execution = Execution(request=request)
         result = execute(
             self.schema,
-            document,
+            prepared.document,
             context_value=execution,
             variable_values=dict(variables or {}),
             operation_name=operation_name,
+            max_coercion_errors=_MOST_PROBLEMS,
+            hide_suggestions=not debug,
         )
         if not isinstance(result, ExecutionResult):
             raise TypeError("the schema's resolvers are all synchronous")
         body: dict[str, Any] = {"data": result.data}
         if result.errors:
-            body["errors"] = [self._formatted(error) for error in result.errors]
+            body["errors"] = [formatted(self.config, error) for error in result.errors]
         started = result.data is not None or any(error.path for error in result.errors or ())
         return Answer(body=body if started else {"errors": body["errors"]}, executed=started, events=execution.events)
 
-    def _parse_and_validate(
-        self, query: str, introspection: bool, max_tokens: int
-    ) -> tuple[DocumentNode | None, tuple[GraphQLError, ...]]:
+    def _parse_and_validate(self, query: str, settings: ByronSettings, debug: bool) -> _Prepared:
         try:
-            document = parse(query, max_tokens=max_tokens)
+            document = parse(query, max_tokens=settings.api_max_tokens)
+            check_document(document, settings)
         except GraphQLError as error:
-            return None, (error,)
+            return _Prepared(errors=(refusal(error, PARSE_FAILED),))
         except RecursionError:
-            return None, (GraphQLError("The document is nested too deeply."),)
-        rules = specified_rules if introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
-        errors = validate(self.schema, document, rules)
-        return (None, tuple(errors)) if errors else (document, ())
-
-    def _formatted(self, error: GraphQLError) -> dict[str, Any]:
-        """Return an error as clients see it: a command's own words, or none but a reference to the log."""
-        original = error.original_error
-        formatted: dict[str, Any] = dict(error.formatted)
-        if original is None or not error.path:
-            return formatted
-        if isinstance(original, CommandError):
-            return {**formatted, "message": original.message, "extensions": {"code": original.code}}
-        for kind, (code, message) in _CODES.items():
-            if isinstance(original, kind):
-                log.warning("component=%s code=%s error=%s", self.config.label, code, original)
-                return {**formatted, "message": message, "extensions": {"code": code}}
-        reference = new_id()
-        path = ".".join(str(step) for step in error.path or ())
-        log.error("component=%s path=%s reference=%s", self.config.label, path, reference, exc_info=original)
-        extensions = {"code": "INTERNAL_ERROR", "reference": reference}
-        return {**formatted, "message": f"Something went wrong (reference {reference}).", "extensions": extensions}
+            return _Prepared(errors=(refusal(GraphQLError("The document is nested too deeply."), PARSE_FAILED),))
+        hidden = () if settings.introspection_enabled else (NoSchemaIntrospectionCustomRule,)
+        rules = (*specified_rules, *hidden)
+        errors = validate(self.schema, document, rules, max_errors=_MOST_PROBLEMS, hide_suggestions=not debug)
+        if errors:
+            return _Prepared(errors=tuple(refusal(error, VALIDATION_FAILED) for error in errors))
+        return _Prepared(document=document)
 
 
-def _refused(errors: tuple[GraphQLError, ...]) -> Answer:
-    return Answer(body={"errors": [error.formatted for error in errors]}, executed=False)
+def _refused(*errors: dict[str, Any]) -> Answer:
+    return Answer(body={"errors": list(errors)}, executed=False)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import graphene
-from django.db import models
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 from graphql import GraphQLResolveInfo
 
+from byron.api.arguments import plain_arguments
+from byron.api.connections import connection_type, edge_type, page_info_type
 from byron.api.references import Loaded, ReferenceLoader, attribute_value, is_entity
+from byron.api.selection import Columns, Selection, columns_of, entities_of
 from byron.commands.runner import CommandRunner
 from byron.events.event import Event
 from byron.schema.installed import ComponentConfig
-from byron.schema.model import Attribute, Command, InputType, ObjectType
+from byron.schema.model import CONNECTION, Attribute, Command, InputType, ObjectType
+from byron.schema.reads import EDGE, PAGE_INFO, additions, arguments_of, entity_name
 from byron.schema.type_ref import TypeRef
 from byron.schema.types import SCALARS
 
@@ -34,6 +36,8 @@ class Execution:
     events: list[Event] = field(default_factory=list)
     #: The references loaded so far.
     loaded: Loaded = field(default_factory=dict)
+    #: The attributes that the operation asks for, by type; None until the first command.
+    columns: Columns | None = None
 
 
 def build_schema(config: ComponentConfig) -> graphene.Schema:
@@ -51,14 +55,17 @@ class _Builder:
         self._types: dict[str, Any] = {name: import_string(scalar.graphql) for name, scalar in SCALARS.items()}
 
     def build(self) -> graphene.Schema:
-        content = self._component.content
-        for choice in content.enums:
+        content, added = self._component.content, additions(self._component)
+        for choice in (*content.enums, *added.enums):
             members = [(value, value) for value in choice.values]
-            self._types[choice.name] = graphene.Enum(choice.name, members, description=choice.description)
-        for group in content.inputs:
+            description = choice.description or _no_description
+            self._types[choice.name] = graphene.Enum(choice.name, members, description=description)
+        for group in (*content.inputs, *added.inputs):
             self._types[group.name] = self._input(group)
         for kind in content.types:
             self._types[kind.name] = self._object(kind)
+        for name in added.paged:
+            self._types[f"{name}{CONNECTION}"] = self._connection(name)
         declared = (*self._component.types, *self._component.inputs, *self._component.enums)
         queries = [command for command in content.commands if command.type == "query"]
         mutations = [command for command in content.commands if command.type == "mutation"]
@@ -82,7 +89,7 @@ class _Builder:
             argument.python_name: graphene.Argument(
                 self._reference(argument.type), name=argument.name, description=argument.description
             )
-            for argument in self._component.arguments(command)
+            for argument in arguments_of(self._component, command)
         }
         return graphene.Field(
             self._reference(command.return_type),
@@ -92,22 +99,38 @@ class _Builder:
         )
 
     def _command_resolver(self, command: Command) -> Resolver:
-        kind = self._component.types.get(command.return_type.name)
+        kind = self._component.types.get(entity_name(command))
 
         def resolve(root: Any, info: GraphQLResolveInfo, /, **arguments: Any) -> Any:
             execution: Execution = info.context
-            outcome = self._runner.run(command, _plain(arguments), execution.request)
+            if execution.columns is None:
+                operation = Selection([info.operation.selection_set], info.fragments, info.variable_values)
+                execution.columns = columns_of(self._component, operation)
+            columns = execution.columns.get(kind.name, ()) if kind is not None else ()
+            outcome = self._runner.run(command, plain_arguments(arguments), execution.request, columns=columns)
             execution.events.extend(outcome.events)
-            value = outcome.value
-            if isinstance(value, models.QuerySet):
-                value = list(value)
             if kind is not None:
-                loader = ReferenceLoader(self._config, info.fragments, execution.loaded)
-                for node in info.field_nodes:
-                    loader.load(value if isinstance(value, list) else [value], kind, node.selection_set)
-            return value
+                self._load_references(outcome.value, kind, info, execution, paged=command.returns_pages)
+            return outcome.value
 
         return resolve
+
+    def _load_references(
+        self, value: Any, kind: ObjectType, info: GraphQLResolveInfo, execution: Execution, *, paged: bool
+    ) -> None:
+        asked = Selection([node.selection_set for node in info.field_nodes], info.fragments, info.variable_values)
+        entities = entities_of(asked, paged=paged)
+        if paged:
+            # A client may ask for no more than the number.
+            value = value.nodes if "nodes" in asked or "edges" in asked else []
+        loader = ReferenceLoader(self._config, execution.columns or {}, execution.loaded)
+        loader.load(value if isinstance(value, list | tuple) else [value], kind, entities)
+
+    def _connection(self, name: str) -> Any:
+        if PAGE_INFO not in self._types:
+            self._types[PAGE_INFO] = page_info_type()
+        self._types[f"{name}{EDGE}"] = edge_type(name, self._types[name])
+        return connection_type(name, self._types[name], self._types[f"{name}{EDGE}"], self._types[PAGE_INFO])
 
     def _object(self, kind: ObjectType) -> Any:
         fields: dict[str, Any] = {"id": graphene.Field(graphene.ID, required=True, resolver=_resolve_id)}
@@ -156,18 +179,13 @@ class _Builder:
         return graphene.NonNull(item) if reference.required else item
 
 
+def _no_description(value: Any) -> None:
+    """Keep Graphene from describing an enum, and each of its values, as "An enumeration."."""
+
+
 def _meta(description: str | None) -> dict[str, Any]:
     return {"Meta": type("Meta", (), {"description": description})} if description else {}
 
 
 def _resolve_id(source: Any, info: GraphQLResolveInfo) -> Any:
     return source.get("id") if isinstance(source, Mapping) else source.pk
-
-
-def _plain(value: Any) -> Any:
-    """Return arguments as commands get them: plain dicts, and enum values by their names."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value.value if isinstance(value, enum.Enum) else value

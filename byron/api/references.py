@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import models
-from graphql import (
-    FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
-    InlineFragmentNode,
-    SelectionSetNode,
-)
 
+from byron.api.selection import Columns, Selection
 from byron.commands.context import component_models
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Attribute, ObjectType
 
 #: Where a request keeps what was loaded: by type and id; None for what the Cache does not know.
 Loaded = dict[tuple[str, str], Any]
+
+#: Ids in one statement: SQLite takes 32,766 parameters at least, PostgreSQL 65,535.
+_AT_ONCE = 30_000
 
 
 def attribute_value(source: Any, attribute: Attribute) -> Any:
@@ -44,49 +41,50 @@ def is_entity(value: Any) -> bool:
 class ReferenceLoader:
     """Load what a selection refers to, before it is resolved."""
 
-    def __init__(
-        self, config: ComponentConfig, fragments: Mapping[str, FragmentDefinitionNode], loaded: Loaded
-    ) -> None:
+    def __init__(self, config: ComponentConfig, columns: Columns, loaded: Loaded) -> None:
         self._types = config.component.types
         self._db = component_models(config)
-        self._fragments = fragments
+        self._columns = columns
         self._loaded = loaded
 
-    def load(self, entities: Iterable[Any], kind: ObjectType, selection: SelectionSetNode | None) -> None:
-        """Load the references of these entities of one type that a selection asks for, level by level."""
-        sources = [entity for entity in entities if entity is not None]
-        if not sources or selection is None:
-            return
-        for field in self._fields(selection):
-            attribute = kind.attribute.get(field.name.value)
-            if attribute is None or attribute.type.name not in self._types:
-                continue
-            target = self._types[attribute.type.name]
-            given = list(self._given(sources, attribute))
-            identities = dict.fromkeys(value for value in given if not is_entity(value))
-            self._fetch(target.name, identities)
-            found = [value for value in given if is_entity(value)]
-            found += [self._loaded[target.name, identity] for identity in identities]
-            self.load(found, target, field.selection_set)
+    def load(self, entities: Iterable[Any], kind: ObjectType, selection: Selection) -> None:
+        """Load the references of these entities of one type that a selection asks for.
+
+        Each level of the selection takes one statement for each type that is referred to.
+        """
+        level = [([entity for entity in entities if entity is not None], kind, selection)]
+        while level:
+            following: list[tuple[list[Any], ObjectType, Selection]] = []
+            wanted: dict[str, dict[str, None]] = {}
+            for sources, source_kind, asked in level:
+                for attribute in self._references(source_kind, asked):
+                    given = list(self._given(sources, attribute))
+                    target = attribute.type.name
+                    wanted.setdefault(target, {}).update((item, None) for item in given if not is_entity(item))
+                    following.append((given, self._types[target], asked.below(attribute.name)))
+            for name, identities in wanted.items():
+                self._fetch(name, identities)
+            level = [(self._found(given, target), target, asked) for given, target, asked in following if given]
+
+    def _references(self, kind: ObjectType, asked: Selection) -> Iterator[Attribute]:
+        for name in asked:
+            attribute = kind.attribute.get(name)
+            if attribute is not None and attribute.type.name in self._types:
+                yield attribute
 
     def _given(self, sources: Iterable[Any], attribute: Attribute) -> Iterator[Any]:
         for source in sources:
             value = attribute_value(source, attribute)
             yield from (item for item in (value if isinstance(value, list | tuple) else [value]) if item)
 
+    def _found(self, given: Sequence[Any], kind: ObjectType) -> list[Any]:
+        entities = (item if is_entity(item) else self._loaded.get((kind.name, item)) for item in given)
+        return [entity for entity in entities if entity is not None]
+
     def _fetch(self, name: str, wanted: Iterable[str]) -> None:
         missing = [identity for identity in wanted if (name, identity) not in self._loaded]
-        if not missing:
-            return
+        self._loaded.update({(name, identity): None for identity in missing})
         model: type[models.Model] = getattr(self._db, name)
-        known = model._default_manager.in_bulk(missing)
-        self._loaded.update({(name, identity): known.get(identity) for identity in missing})
-
-    def _fields(self, selection: SelectionSetNode) -> Iterator[FieldNode]:
-        for node in selection.selections:
-            if isinstance(node, FieldNode):
-                yield node
-            elif isinstance(node, InlineFragmentNode):
-                yield from self._fields(node.selection_set)
-            elif isinstance(node, FragmentSpreadNode) and node.name.value in self._fragments:
-                yield from self._fields(self._fragments[node.name.value].selection_set)
+        for start in range(0, len(missing), _AT_ONCE):
+            rows = model._default_manager.filter(pk__in=missing[start : start + _AT_ONCE])
+            self._loaded.update({(name, row.pk): row for row in rows.only(*self._columns.get(name, {"id"}))})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from byron.schema.model import Attribute, Command, Component, EnumType, InputType, ObjectType
+from byron.schema.model import CONNECTION, Attribute, Command, Component, EnumType, InputType, ObjectType
+from byron.schema.reads import EDGE, PAGE_INFO, additions, arguments_of
 from byron.schema.type_ref import TypeRef
 from byron.schema.types import SCALARS
 
@@ -20,12 +21,17 @@ def _definitions(component: Component) -> Iterator[str]:
     content = component.content
     for name in sorted(_used_scalars(component)):
         yield f"scalar {name}"
-    for enum in content.enums:
+    added = additions(component)
+    for enum in (*content.enums, *added.enums):
         yield _enum(enum)
-    for group in content.inputs:
+    for group in (*content.inputs, *added.inputs):
         yield _input(group)
     for kind in content.types:
         yield _object(kind)
+    for name in added.paged:
+        yield from _connection(name)
+    if added.paged:
+        yield _block(f"type {PAGE_INFO}", _PAGE_INFO)
     yield _root(component, "Query", [command for command in content.commands if command.type == "query"])
     mutations = [command for command in content.commands if command.type == "mutation"]
     if mutations:
@@ -38,7 +44,7 @@ def _used_scalars(component: Component) -> set[str]:
     used |= {attribute.type.name for group in content.inputs for attribute in group.attributes}
     for command in content.commands:
         used.add(command.return_type.name)
-        used.update(argument.type.name for argument in component.arguments(command))
+        used.update(argument.type.name for argument in arguments_of(component, command))
     return {name for name in used if name in SCALARS and name not in _BUILT_IN}
 
 
@@ -57,13 +63,33 @@ def _object(kind: ObjectType) -> str:
     return _described(kind.description) + _block(f"type {kind.name}", lines)
 
 
+_PAGE_INFO = ("hasNextPage: Boolean!", "hasPreviousPage: Boolean!", "startCursor: String", "endCursor: String")
+
+
+def _connection(name: str) -> Iterator[str]:
+    fields = [f"edges: [{name}{EDGE}!]!", f"nodes: [{name}!]!", f"pageInfo: {PAGE_INFO}!", "totalCount: Int!"]
+    yield _block(f"type {name}{CONNECTION}", fields)
+    yield _block(f"type {name}{EDGE}", ["cursor: String!", f"node: {name}!"])
+
+
 def _root(component: Component, name: str, commands: Sequence[Command]) -> str:
     lines = []
     for command in commands:
-        arguments = ", ".join(f"{argument.name}: {argument.type}" for argument in component.arguments(command))
-        listed = f"({arguments})" if arguments else ""
-        lines.append(_described(command.description, "  ") + f"{command.name}{listed}: {command.return_type}")
+        head = f"{command.name}{_arguments(component, command)}: {command.return_type}"
+        lines.append(_described(command.description, "  ") + head)
     return _block(f"type {name}", lines or ["component: String!"])
+
+
+def _arguments(component: Component, command: Command) -> str:
+    arguments = arguments_of(component, command)
+    if not any(argument.description for argument in arguments):
+        listed = ", ".join(f"{argument.name}: {argument.type}" for argument in arguments)
+        return f"({listed})" if listed else ""
+    lines = (
+        "    " + _described(argument.description, "    ") + f"{argument.name}: {argument.type}"
+        for argument in arguments
+    )
+    return "(\n" + "\n".join(lines) + "\n  )"
 
 
 def _field(name: str, reference: TypeRef, description: str | None) -> str:

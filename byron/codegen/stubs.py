@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from byron.schema.model import Command, Component, Handler, ObjectType
+from byron.schema.reads import arguments_of
 from byron.schema.type_ref import TypeRef
 from byron.schema.types import SCALARS
 
@@ -114,7 +115,7 @@ def _lists(query: Command, entity: ObjectType) -> bool:
 
 
 def _gets(component: Component, query: Command, entity: ObjectType) -> bool:
-    arguments = component.arguments(query)
+    arguments = arguments_of(component, query)
     by_id = len(arguments) == 1 and arguments[0].name == "id" and not query.hooks.before
     single = not query.return_type.is_list and query.return_type.name == entity.name
     return query.type == "query" and by_id and single

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -82,6 +82,8 @@ class Context:
     payloads: PayloadCodec
     correlation_id: str = field(default_factory=new_id)
     traceparent: str | None = None
+    #: The attributes that the client asks for of what the command returns, in Python's names; empty when unknown.
+    columns: Collection[str] = ()
     #: What was emitted so far. Nothing of it is published until the command and its hooks have returned.
     emitted: list[Event] = field(default_factory=list)
 

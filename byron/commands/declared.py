@@ -8,28 +8,18 @@ from typing import Any
 from django.db import models
 
 from byron.commands.context import Context
-from byron.exceptions import CommandError
-from byron.schema.model import Command, Component, Emit, ObjectType, Read
-from byron.schema.names import snake_case
+from byron.commands.reads import run_read
+from byron.exceptions import CommandError, EventError
+from byron.schema.model import Command, Component, Emit, ObjectType
 
 
 def run_declared(context: Context, command: Command, arguments: Mapping[str, Any]) -> Any:
     """Do what a command's `read:` or `emit:` says; `arguments` has snake_case names."""
     if command.read is not None:
-        return _read(context, command.read, arguments)
+        return run_read(context, command, command.read, arguments)
     if command.emit is not None:
         return _emit(context, command, command.emit, arguments)
     raise TypeError(f"{command.name} is not declared")
-
-
-def _read(context: Context, read: Read, arguments: Mapping[str, Any]) -> Any:
-    model: type[models.Model] = getattr(context.db, read.target)
-    if read.get:
-        return model._default_manager.filter(pk=arguments["id"]).first()
-    given = {name: value for name, value in arguments.items() if value is not None}
-    # The id ends every order, so that equal values come in the same order each time.
-    order = [("-" if name.startswith("-") else "") + snake_case(name.removeprefix("-")) for name in read.order]
-    return list(model._default_manager.filter(**given).order_by(*order, "id")[: read.limit])
 
 
 def _emit(context: Context, command: Command, emit: Emit, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,6 +27,11 @@ def _emit(context: Context, command: Command, emit: Emit, arguments: Mapping[str
     entity = component.types[command.return_type.name]
     given = _given(component, command, arguments)
     payload = {"id": context.uuid(), **{a.python_name: given.get(a.python_name) for a in entity.attributes}}
+    try:
+        context.payloads.encode(emit.event, payload)
+    except EventError as error:
+        # The client's arguments are all that is in it: GraphQL's types do not say everything, such as an id's length.
+        raise CommandError(str(error), code="BAD_USER_INPUT") from error
     _check_unique(context, entity, payload)
     context.emit(emit.event, payload)
     return payload

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from functools import cache, update_wrapper
 from importlib import import_module
 from typing import Any
 
 from asgiref.sync import async_to_sync
 
+from byron.commands.time_limit import seconds_left
 from byron.exceptions import ContractError
 from byron.schema.installed import ComponentConfig
 from byron.schema.names import snake_case
@@ -39,9 +41,17 @@ def load_function(config: ComponentConfig, folder: str, name: str) -> Callable[.
     if not callable(function):
         raise ContractError(f"{file} has no function {python_name}; schema.yaml declares {name}.")
     if inspect.iscoroutinefunction(function):
-        synchronous: Callable[..., Any] = update_wrapper(async_to_sync(function), function)
+        synchronous: Callable[..., Any] = update_wrapper(async_to_sync(_in_time(function)), function)
         return synchronous
     return function
+
+
+def _in_time(function: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    async def bounded(*args: Any, **kwargs: Any) -> Any:
+        async with asyncio.timeout(seconds_left()):
+            return await function(*args, **kwargs)
+
+    return bounded
 
 
 def signature_misfit(function: Callable[..., Any], positional: int, names: Iterable[str] = ()) -> str:

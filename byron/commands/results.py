@@ -1,24 +1,32 @@
-"""What a command returns, held against its return type before anything is published."""
+"""What a command returns: loaded, and held against its return type before anything is published."""
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Mapping
+import datetime
+import math
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.db import models
+from django.db.models.query import ModelIterable
 
+from byron.commands.pages import Page
 from byron.exceptions import ContractError
 from byron.schema.model import Command, Component, ObjectType
 from byron.schema.type_ref import TypeRef
 
-#: What Python values stand for the scalars that GraphQL has itself; the others take what their column takes.
-_PLAIN: dict[str, type[Any] | tuple[type[Any], ...]] = {
-    "String": str,
-    "Int": int,
-    "Float": numbers.Real,
-    "Boolean": bool,
-}
+
+def load_rows(value: Any, columns: Collection[str]) -> Any:
+    """Return a queryset's entities, with only these attributes unless the developer chose some; else the value."""
+    if not isinstance(value, models.QuerySet):
+        return value
+    query = value.query
+    is_plain = query.deferred_loading == (frozenset(), True) and not query.select_related and not query.combinator
+    if columns and is_plain and value._result_cache is None and value._iterable_class is ModelIterable:
+        return list(value.only(*columns))
+    return list(value)
 
 
 def check_result(component: Component, command: Command, value: Any) -> None:
@@ -27,6 +35,8 @@ def check_result(component: Component, command: Command, value: Any) -> None:
     An event cannot be taken back, so this comes before its publication. References are not followed:
     they are resolved from the Cache.
     """
+    if command.returns_pages and isinstance(value, Page):
+        return
     problem = _problem(component, command.return_type, value)
     if problem:
         raise ContractError(f"{command.name} must return {command.return_type}, but {problem}. Nothing was published.")
@@ -37,8 +47,6 @@ def _problem(component: Component, wanted: TypeRef, value: Any) -> str:
         return "it returned None" if wanted.required else ""
     if not wanted.is_list:
         return _item_problem(component, wanted.name, value)
-    if isinstance(value, models.QuerySet):
-        return ""
     if not isinstance(value, list | tuple):
         return f"it returned {_shown(value)}, which is no list"
     if wanted.items_required and any(item is None for item in value):
@@ -50,27 +58,114 @@ def _problem(component: Component, wanted: TypeRef, value: Any) -> str:
 def _item_problem(component: Component, name: str, value: Any) -> str:
     if name in component.types:
         return _entity_problem(component, component.types[name], value)
-    if name in component.enums and value not in component.enums[name].values:
-        return f"{_shown(value)} is none of {', '.join(component.enums[name].values)}"
-    plain = _PLAIN.get(name)
-    if plain is None:
-        return ""
-    fits = isinstance(value, plain) and (isinstance(value, bool) == (name == "Boolean"))
-    return "" if fits else f"it returned {_shown(value)}"
+    return "" if _fits(component, name, value) else f"it returned {_shown(value)}, which is no {name}"
 
 
 def _entity_problem(component: Component, kind: ObjectType, value: Any) -> str:
     if isinstance(value, models.Model):
-        return ""
+        if value._meta.object_name != kind.name:
+            return f"it returned a {value._meta.object_name}, which is no {kind.name}"
+        # What the Cache holds is what its columns take.
+        return _attributes_problem(component, kind, _of_model(kind, value)) if value._state.adding else ""
     if not isinstance(value, Mapping):
         return f"it returned {_shown(value)}, which is no {kind.name}"
     if value.get("id") is None:
         return f"its {kind.name} has no id"
+    given = {each.python_name: value.get(each.python_name, value.get(each.name)) for each in kind.attributes}
+    return _attributes_problem(component, kind, given)
+
+
+def _of_model(kind: ObjectType, entity: models.Model) -> dict[str, Any]:
+    columns = {each.python_name: entity._meta.get_field(each.python_name) for each in kind.attributes}
+    return {name: getattr(entity, getattr(column, "attname", name)) for name, column in columns.items()}
+
+
+def _attributes_problem(component: Component, kind: ObjectType, given: Mapping[str, Any]) -> str:
     for attribute in kind.attributes:
-        given = value.get(attribute.python_name, value.get(attribute.name))
-        if given is None and attribute.type.required:
-            return f"its {kind.name} has no {attribute.python_name}"
+        value, wanted = given[attribute.python_name], attribute.type
+        if value is None:
+            if wanted.required:
+                return f"its {kind.name} has no {attribute.python_name}"
+            continue
+        items = value if wanted.is_list and isinstance(value, list | tuple) else [value]
+        unfit = [item for item in items if not _attribute_fits(component, wanted, item)]
+        if unfit or wanted.is_list != isinstance(value, list | tuple) and wanted.name != "JSON":
+            shown = _shown(unfit[0] if unfit else value)
+            return f"the {attribute.python_name} of its {kind.name} is {shown}, which is no {wanted}"
     return ""
+
+
+def _attribute_fits(component: Component, wanted: TypeRef, value: Any) -> bool:
+    if value is None:
+        return not wanted.items_required
+    if wanted.name in component.types:
+        # A reference is an id or the entity itself, whose attributes are its own command's to check.
+        return isinstance(value, str | Mapping | models.Model)
+    return _fits(component, wanted.name, value)
+
+
+def _fits(component: Component, name: str, value: Any) -> bool:
+    if name in component.enums:
+        return value in component.enums[name].values
+    return _SCALARS[name](value)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**31) <= value < 2**31
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_decimal(value: Any) -> bool:
+    return isinstance(value, Decimal | int | str) and not isinstance(value, bool) and Decimal(value).is_finite()
+
+
+def _is_moment(value: Any) -> bool:
+    moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
+    return isinstance(moment, datetime.datetime) and moment.tzinfo is not None
+
+
+def _is_day(value: Any) -> bool:
+    day = datetime.date.fromisoformat(value) if isinstance(value, str) else value
+    return isinstance(day, datetime.date) and not isinstance(day, datetime.datetime)
+
+
+def _is_hour(value: Any) -> bool:
+    return isinstance(datetime.time.fromisoformat(value) if isinstance(value, str) else value, datetime.time)
+
+
+def _is_uuid(value: Any) -> bool:
+    return isinstance(uuid.UUID(value) if isinstance(value, str) else value, uuid.UUID)
+
+
+def _reading(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Return a test that takes text which cannot be read for a misfit."""
+
+    def test(value: Any) -> bool:
+        try:
+            return fits(value)
+        except (ValueError, InvalidOperation):
+            return False
+
+    return test
+
+
+#: What Python values stand for each scalar: its own type, or text as an event's payload has it.
+_SCALARS: dict[str, Callable[[Any], bool]] = {
+    "ID": lambda value: isinstance(value, str | int | uuid.UUID) and not isinstance(value, bool),
+    "String": lambda value: isinstance(value, str),
+    "Int": _is_int,
+    "Float": _is_float,
+    "Boolean": lambda value: isinstance(value, bool),
+    "DateTime": _reading(_is_moment),
+    "Date": _reading(_is_day),
+    "Time": _reading(_is_hour),
+    "Decimal": _reading(_is_decimal),
+    "UUID": _reading(_is_uuid),
+    "JSON": lambda value: True,
+}
 
 
 def _shown(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,12 +15,14 @@ from byron.broker.connection import broker_for
 from byron.commands.context import Context, component_models, new_id
 from byron.commands.declared import run_declared
 from byron.commands.functions import COMMANDS, HOOKS, load_function
-from byron.commands.results import check_result
+from byron.commands.results import check_result, load_rows
+from byron.commands.time_limit import TimeLimit
 from byron.conf import byron_settings
 from byron.events.event import Event
 from byron.events.payloads import PayloadCodec
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Command
+from byron.schema.reads import arguments_of
 
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _CORRELATION = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -49,14 +51,27 @@ class CommandRunner:
         self._payloads = PayloadCodec(config.component)
         self._ready: Broker | None = None
 
-    def run(self, command: Command, arguments: Mapping[str, Any], request: HttpRequest | None = None) -> Outcome:
-        """Run a command with arguments by their snake_case names.
+    def run(
+        self,
+        command: Command,
+        arguments: Mapping[str, Any],
+        request: HttpRequest | None = None,
+        *,
+        columns: Collection[str] = (),
+    ) -> Outcome:
+        """Run a command with arguments by their snake_case names; `columns` as in its context.
 
-        Raises CommandError when it is refused, BrokerUnavailableError and OutcomeUnknownError when
-        its events could not be published, and whatever else the developer's functions raise.
+        Raises CommandError when it is refused or takes too long, BrokerUnavailableError and OutcomeUnknownError
+        when its events could not be published, and whatever else the developer's functions raise.
         """
-        context = self._context(command, request)
-        given = {parameter.python_name: None for parameter in self._component.arguments(command)} | dict(arguments)
+        context = self._context(command, request, columns)
+        with TimeLimit(byron_settings().api_command_timeout, self.config.alias, command.name):
+            value = self._value(context, command, arguments)
+        return Outcome(value=value, events=self._publish(context.emitted))
+
+    def _value(self, context: Context, command: Command, arguments: Mapping[str, Any]) -> Any:
+        """Run the hooks and the function, and hold the result against what was declared."""
+        given = {parameter.python_name: None for parameter in arguments_of(self._component, command)} | dict(arguments)
         for hook in command.hooks.before:
             changed = load_function(self.config, HOOKS, hook)(context, given)
             given = given if changed is None else dict(changed)
@@ -64,12 +79,13 @@ class CommandRunner:
             value = run_declared(context, command, given)
         else:
             value = load_function(self.config, COMMANDS, command.name)(context, **given)
+        value = load_rows(value, context.columns)
         for hook in command.hooks.after:
             load_function(self.config, HOOKS, hook)(context, value)
         check_result(self._component, command, value)
-        return Outcome(value=value, events=self._publish(context.emitted))
+        return value
 
-    def _context(self, command: Command, request: HttpRequest | None) -> Context:
+    def _context(self, command: Command, request: HttpRequest | None, columns: Collection[str] = ()) -> Context:
         headers: Mapping[str, str] = request.headers if request is not None else {}
         trace, correlation = headers.get("traceparent", ""), headers.get("X-Correlation-ID", "")
         return Context(
@@ -77,6 +93,7 @@ class CommandRunner:
             log=logging.getLogger(f"{self.config.name}.{command.python_name}"),
             user=getattr(request, "user", None),
             request=request,
+            columns=columns,
             config=self.config,
             payloads=self._payloads,
             correlation_id=correlation if _CORRELATION.fullmatch(correlation) else new_id(),

@@ -8,6 +8,10 @@ from byron.schema.declarations import Declarations, Found
 from byron.schema.loader import Path
 from byron.schema.model import Command, Emit, InputAttribute, ObjectType, Parameter, Read
 from byron.schema.problems import did_you_mean, listed, nearest, quoted
+from byron.schema.reads import OWN_ARGUMENTS
+
+#: What goes with which kinds of `read:`.
+_READ_OPTIONS = {"filter": ("list", "count"), "order": ("list",), "limit": ("list",), "by": ("get",)}
 
 
 def check_commands(declarations: Declarations) -> Found:
@@ -33,42 +37,65 @@ class _Reading:
         self._declarations, self._command, self._path = declarations, command, path
 
     def check(self, read: Read) -> Found:
-        kind = "list" if read.list else "get"
-        yield from self._options(read, kind)
+        yield from self._options(read)
         types = self._declarations.component.types
         if self._declarations.type_in_doubt(read.target):
             return
         if read.target not in types:
-            yield from self._declarations.unknown((*self._path, "read", kind), read.target, types)
+            yield from self._declarations.unknown((*self._path, "read", read.kind), read.target, types)
             return
-        yield from self._returned(read, kind)
-        if kind == "list":
+        yield from self._returned(read)
+        if read.kind == "get":
+            yield from self._by(read, types[read.target])
+        else:
             yield from self._chosen(read, types[read.target])
 
-    def _options(self, read: Read, kind: str) -> Found:
+    def _options(self, read: Read) -> Found:
         if self._command.parameters:
-            message = "a declared read takes its parameters from filter: (list) or takes the id (get); remove these"
+            message = "a declared read takes its parameters from filter:, or takes the id (get); remove these"
             yield (*self._path, "parameters"), "B022", message
-        for key in ("filter", "order", "limit"):
-            if kind == "get" and key in read.model_fields_set:
-                yield (*self._path, "read", key), "B022", f"{key}: goes with list:, not with get:; remove it"
+        for key, kinds in _READ_OPTIONS.items():
+            if read.kind not in kinds and key in read.model_fields_set:
+                fitting = " and ".join(f"{kind}:" for kind in kinds)
+                message = f"{key}: goes with {fitting}, not with {read.kind}:; remove it"
+                yield (*self._path, "read", key), "B022", message
         for key, names in (("filter", read.filter), ("order", [name.removeprefix("-") for name in read.order])):
             for at, name in enumerate(names):
                 if name in names[:at]:
                     yield (*self._path, "read", key, at), "B016", f"{quoted(name)} stands twice in {key}:; remove one"
+        for at, name in enumerate(read.filter):
+            if name in OWN_ARGUMENTS:
+                message = f"{quoted(name)} is an argument that every list has, so it cannot be a filter; remove it"
+                yield (*self._path, "read", "filter", at), "B015", message
 
-    def _returned(self, read: Read, kind: str) -> Found:
-        returned = self._command.return_type
+    def _returned(self, read: Read) -> Found:
+        returned, kind = self._command.return_type, read.kind
         path = (*self._path, "returnType")
-        if not self._declarations.is_sound(returned):
+        if self._command.returns_pages and not returned.is_list:
             return
-        if returned.name != read.target or returned.is_list != (kind == "list"):
-            fitting = f"[{read.target}!]!" if kind == "list" else read.target
+        if not self._declarations.is_sound(returned) and not self._command.returns_pages:
+            return
+        wanted = "Int" if kind == "count" else read.target
+        if returned.name != wanted or returned.is_list != (kind == "list"):
+            fitting = {"list": f"[{read.target}!]!", "get": read.target, "count": "Int!"}[kind]
             message = f"{quoted(str(returned))} is not what {kind}: {read.target} returns; write {quoted(fitting)}"
             yield path, "B022", message
         elif kind == "get" and returned.required:
             message = f"get: finds nothing for an unknown id; write {quoted(read.target)} without the !"
             yield path, "B022", message
+
+    def _by(self, read: Read, entity: ObjectType) -> Found:
+        path = (*self._path, "read", "by")
+        attribute = entity.attribute.get(read.by or "")
+        if read.by is None or (attribute is not None and attribute.unique):
+            return
+        if attribute is not None:
+            message = f"{quoted(read.by)} is not unique, so it does not tell one {entity.name}"
+            yield path, "B022", f"{message}; add unique: true to it, or use list:"
+        else:
+            unique = [each.name for each in entity.attributes if each.unique]
+            hint = did_you_mean(read.by, unique) or (f"; unique are {listed(unique)}" if unique else "; remove it")
+            yield path, "B019", f"{entity.name} has no attribute {quoted(read.by)}{hint}"
 
     def _chosen(self, read: Read, entity: ObjectType) -> Found:
         attributes = entity.attribute

@@ -25,6 +25,10 @@ from byron.schema.type_ref import TypeRef
 _MOST_ATTRIBUTES = 1000
 
 
+#: What the type of a list in pages is called, after the type of its entities: `StudentConnection`.
+CONNECTION = "Connection"
+
+
 def _name(pattern: str) -> StringConstraints:
     return StringConstraints(strict=True, pattern=pattern, max_length=names.LONGEST_NAME)
 
@@ -153,33 +157,47 @@ def _exactly_one(*keys: str) -> Callable[[dict[str, Any]], None]:
 
 
 class Read(Declaration):
-    """What a query reads from the Cache, with no Python: `{list: Student}` or `{get: Student}`."""
+    """What a query reads from the Cache, with no Python: `{list: Student}`, `{get: Student}` or `{count: Student}`."""
 
-    model_config = ConfigDict(json_schema_extra=_exactly_one("list", "get"))
+    model_config = ConfigDict(json_schema_extra=_exactly_one("list", "get", "count"))
 
     list: Annotated[TypeName | None, _Given()] = Field(None, description="Return entities of this type.")
     get: Annotated[TypeName | None, _Given()] = Field(
         None, description="Return the entity of this type with the id given, or null."
     )
+    count: Annotated[TypeName | None, _Given()] = Field(
+        None, description="Return how many entities of this type there are."
+    )
+    by: Annotated[FieldName | None, _Given()] = Field(
+        None, description="A unique attribute that `get:` takes instead of the id."
+    )
     filter: tuple[FieldName, ...] = Field(
         (),
         max_length=_MOST_ATTRIBUTES,
-        description="Attributes that become optional arguments of the query.",
+        description="Attributes that become optional arguments of the query, and conditions of `where:`.",
     )
     order: tuple[OrderName, ...] = Field(
-        (), max_length=_MOST_ATTRIBUTES, description="Attributes to order by; `-name` for descending."
+        (),
+        max_length=_MOST_ATTRIBUTES,
+        description="Attributes to order by when the client does not say; `-name` for descending.",
     )
-    limit: Annotated[int, Field(strict=True, ge=1, le=10_000)] = Field(100, description="Entities returned, at most.")
+    limit: Annotated[int, Field(strict=True, ge=1, le=10_000)] = Field(
+        100, description="Entities returned at once, at most."
+    )
 
     @model_validator(mode="after")
     def _one_target(self) -> Read:
-        if (self.list is None) == (self.get is None):
-            raise PydanticCustomError("exactly_one", "", {"keys": ("list", "get")})
+        if [self.list, self.get, self.count].count(None) != 2:
+            raise PydanticCustomError("exactly_one", "", {"keys": ("list", "get", "count")})
         return self
 
     @property
     def target(self) -> str:
-        return self.list or self.get or ""
+        return self.list or self.get or self.count or ""
+
+    @property
+    def kind(self) -> Literal["list", "get", "count"]:
+        return "list" if self.list else "get" if self.get else "count"
 
 
 class Emit(Declaration):
@@ -237,6 +255,11 @@ class Command(Declaration):
     def is_declared(self) -> bool:
         """Whether schema.yaml alone says what it does, with no Python file."""
         return self.read is not None or self.emit is not None
+
+    @property
+    def returns_pages(self) -> bool:
+        """Whether it is a declared list that comes as a GraphQL connection."""
+        return self.read is not None and self.return_type.name == f"{self.read.list}{CONNECTION}"
 
 
 class Handler(Declaration):
@@ -322,18 +345,3 @@ class Component(Declaration):
         emitted = any(command.emit is not None and command.emit.event == event for command in self.content.commands)
         stored = any(handler.apply is not None and handler.apply.create for handler in self.handlers.get(event, ()))
         return event in self.events or emitted or stored
-
-    def arguments(self, command: Command) -> tuple[Parameter, ...]:
-        """Return what a client may pass to a command: its parameters, or what its `read:` implies."""
-        if command.read is None:
-            return command.parameters
-        if command.read.get:
-            return (Parameter.model_construct(name="id", type=TypeRef(name="ID", required=True)),)
-        attributes = self.types[command.read.target].attribute
-        return tuple(
-            Parameter.model_construct(name=name, type=TypeRef(name=self._argument_type(attributes.get(name))))
-            for name in command.read.filter
-        )
-
-    def _argument_type(self, attribute: Attribute | None) -> str:
-        return "ID" if attribute is None or attribute.type.name in self.types else attribute.type.name

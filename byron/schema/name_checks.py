@@ -11,6 +11,7 @@ from byron.schema.loader import Path
 from byron.schema.model import Attribute, Command, Handler, InputAttribute
 from byron.schema.names import is_python_word, is_reserved_file, snake_case
 from byron.schema.problems import quoted
+from byron.schema.reads import additions
 from byron.schema.types import SCALARS
 
 #: What can be compared as a date, and so gets methods from Django.
@@ -40,8 +41,12 @@ def _type_names(declarations: Declarations) -> Found:
         for section in TYPE_SECTIONS
         for index, item in enumerate(getattr(content, section))
     ]
+    added = additions(declarations.component).names
     for path, name in named:
-        if name in SCALARS:
+        if name in added:
+            message = f"{quoted(name)} is what Byron calls a type that a declared read needs; choose another name"
+            yield path, "B015", message
+        elif name in SCALARS:
             yield path, "B015", f"{quoted(name)} is a scalar of the type table; choose another name"
         elif name in names.RESERVED_TYPES:
             yield path, "B015", f"{quoted(name)} is reserved by GraphQL or Python; choose another name"

@@ -45,7 +45,8 @@ def _all_references(declarations: Declarations) -> Iterator[tuple[Path, TypeRef,
         for at, member in enumerate(group.attributes):
             yield ("content", "inputs", index, "attributes", at, "type"), member.type, True
     for index, command in enumerate(content.commands):
-        yield ("content", "commands", index, "returnType"), command.return_type, False
+        if not command.returns_pages:
+            yield ("content", "commands", index, "returnType"), command.return_type, False
         for at, parameter in enumerate(command.parameters):
             yield ("content", "commands", index, "parameters", at, "type"), parameter.type, True
 

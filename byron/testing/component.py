@@ -16,6 +16,7 @@ from byron.events.event import Event
 from byron.events.payloads import PayloadCodec
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Command
+from byron.schema.reads import arguments_of, entity_name
 from byron.schema.types import SCALARS
 from byron.sink.runner import Sink
 
@@ -89,7 +90,7 @@ class ComponentUnderTest:
 
     def _document(self, command: Command, arguments: Mapping[str, Any]) -> str:
         given = self._by_declared_name(command, arguments)
-        passed = [argument for argument in self.config.component.arguments(command) if argument.name in given]
+        passed = [argument for argument in arguments_of(self.config.component, command) if argument.name in given]
         variables = ", ".join(f"${argument.name}: {argument.type}" for argument in passed)
         values = ", ".join(f"{argument.name}: ${argument.name}" for argument in passed)
         head = f"{command.type}({variables})" if variables else command.type
@@ -97,7 +98,7 @@ class ComponentUnderTest:
         return f"{head} {{ {call}{self._selection(command)} }}"
 
     def _by_declared_name(self, command: Command, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        declared = {argument.python_name: argument.name for argument in self.config.component.arguments(command)}
+        declared = {argument.python_name: argument.name for argument in arguments_of(self.config.component, command)}
         unknown = [name for name in arguments if name not in declared and name not in declared.values()]
         if unknown:
             taken = ", ".join(declared) or "none"
@@ -106,11 +107,14 @@ class ComponentUnderTest:
 
     def _selection(self, command: Command) -> str:
         component = self.config.component
-        kind = component.types.get(command.return_type.name)
+        kind = component.types.get(entity_name(command))
         if kind is None:
             return ""
         plain = [a.name for a in kind.attributes if a.type.name in SCALARS or a.type.name in component.enums]
-        return f" {{ {' '.join(['id', *plain])} }}"
+        entity = f"{{ {' '.join(['id', *plain])} }}"
+        if command.returns_pages:
+            return f" {{ nodes {entity} pageInfo {{ hasNextPage endCursor }} totalCount }}"
+        return f" {entity}"
 
 
 def _json(variables: Mapping[str, Any]) -> dict[str, Any]:

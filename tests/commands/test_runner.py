@@ -7,7 +7,7 @@ from django.test import RequestFactory
 
 from byron.commands.functions import COMMANDS, load_function
 from byron.commands.runner import CommandRunner
-from byron.exceptions import BrokerUnavailableError, CommandError, ContractError, EventError
+from byron.exceptions import BrokerUnavailableError, CommandError, ContractError
 from tests.conftest import add_books
 
 
@@ -84,8 +84,10 @@ def test_nothing_is_published_when_the_broker_is_away(component, library):
 
 def test_a_typed_event_that_breaks_its_declaration_is_not_published(component, library):
     data = {"title": "t", "genre": "POETRY", "author": "", "tags": []}
-    with pytest.raises(EventError, match=r"The event new\.book does not fit Book: .* at `\$\.author`"):
+    with pytest.raises(CommandError, match=r"The event new\.book does not fit Book: .* at `\$\.author`") as refusal:
         CommandRunner(library).run(library.component.commands["addBook"], {"data": data})
+
+    assert refusal.value.code == "BAD_USER_INPUT"
 
     assert component.events == []
 

@@ -713,7 +713,7 @@ STRUCTURE = [
           types: [{name: T, attributes: [{name: a, type: Int}]}]
           commands: [{name: a, type: query, returnType: T, read: {get: T, list: T}}]
         """,
-        '5:58: B022 "read" takes exactly one of the keys list, get',
+        '5:58: B022 "read" takes exactly one of the keys list, get, count',
     ),
 ]
 
@@ -1397,7 +1397,7 @@ COMMANDS = [
         '11:43: B022 "T" is not what list: T returns; write "[T!]!"',
         '12:43: B022 get: finds nothing for an unknown id; write "T" without the !',
         '15:19: B022 "[T]" is not what get: T returns; write "T"',
-        "16:30: B022 filter: goes with list:, not with get:; remove it",
+        "16:30: B022 filter: goes with list: and count:, not with get:; remove it",
         "16:42: B022 order: goes with list:, not with get:; remove it",
         "16:54: B022 limit: goes with list:, not with get:; remove it",
         '20:32: B020 "b" is "[Int]", which cannot be compared; remove it here',
@@ -1405,7 +1405,7 @@ COMMANDS = [
         '20:41: B016 "a" stands twice in filter:; remove one',
         '20:53: B020 "c" is "JSON", which cannot be compared; remove it here',
         '20:60: B016 "a" stands twice in order:; remove one',
-        "25:19: B022 a declared read takes its parameters from filter: (list) or takes the id (get); remove these",
+        "25:19: B022 a declared read takes its parameters from filter:, or takes the id (get); remove these",
         '26:43: B012 unknown type "X"',
         '26:63: B012 unknown type "X"',
     ),

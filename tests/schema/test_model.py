@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from byron.schema.model import Component
 from byron.schema.reader import parse_component
+from byron.schema.reads import OWN_ARGUMENTS, arguments_of
 from byron.schema.type_ref import TypeRef
 from tests.schema.test_bad_schemas import VALID
 
@@ -120,7 +121,16 @@ def test_an_operation_names_its_target(component: Component) -> None:
 @pytest.mark.parametrize(
     ("command", "arguments"),
     [
-        ("getStudents", {"course": "Course"}),
+        (
+            "getStudents",
+            {
+                "course": "Course",
+                "where": "GetStudentsWhere",
+                "orderBy": "[GetStudentsOrder!]",
+                "first": "Int",
+                "after": "ID",
+            },
+        ),
         ("getStudent", {"id": "ID!"}),
         ("createStudent", {"name": "String!", "course": "Course!", "classes": "[ID!]!"}),
     ],
@@ -128,7 +138,7 @@ def test_an_operation_names_its_target(component: Component) -> None:
 def test_arguments_are_parameters_or_what_a_read_implies(
     command: str, arguments: dict[str, str], component: Component
 ) -> None:
-    found = component.arguments(component.commands[command])
+    found = arguments_of(component, component.commands[command])
     assert {argument.name: str(argument.type) for argument in found} == arguments
 
 
@@ -138,8 +148,9 @@ def test_a_filter_on_a_reference_or_the_id_takes_an_id() -> None:
         "  types: [{name: T, attributes: [{name: other, type: 'T!'}, {name: size, type: 'Int!'}]}]\n"
         "  commands: [{name: all, type: query, returnType: '[T]', read: {list: T, filter: [id, other, size]}}]\n"
     )
-    found = component.arguments(component.commands["all"])
-    assert {argument.name: str(argument.type) for argument in found} == {"id": "ID", "other": "ID", "size": "Int"}
+    found = arguments_of(component, component.commands["all"])
+    given = {argument.name: str(argument.type) for argument in found if argument.name not in OWN_ARGUMENTS}
+    assert given == {"id": "ID", "other": "ID", "size": "Int"}
 
 
 UNDECLARED = """
