@@ -23,6 +23,7 @@ from graphql import (
     validate,
 )
 
+from byron.api.access import Refusal, operation_refusal
 from byron.api.graphql import Execution, build_schema
 from byron.commands.context import new_id
 from byron.conf import byron_settings
@@ -52,6 +53,23 @@ class Answer:
     body: dict[str, Any]
     executed: bool
     events: list[Event] = field(default_factory=list)
+    #: Set when who asks is not known, or may not.
+    refusal: Refusal | None = None
+
+
+class Document:
+    """A document that was parsed. It is validated when it is first run, not before who asks may run it."""
+
+    def __init__(self, node: DocumentNode) -> None:
+        self.node = node
+        self._problems: dict[bool, tuple[GraphQLError, ...]] = {}
+
+    def problems(self, schema: GraphQLSchema, introspection: bool) -> tuple[GraphQLError, ...]:
+        """Return what is wrong with the document, with or without leave to look at the GraphQL schema."""
+        if introspection not in self._problems:
+            rules = specified_rules if introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
+            self._problems[introspection] = tuple(validate(schema, self.node, rules))
+        return self._problems[introspection]
 
 
 class GraphQLService:
@@ -60,7 +78,7 @@ class GraphQLService:
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config
         self.schema: GraphQLSchema = build_schema(config).graphql_schema
-        self._prepare = lru_cache(maxsize=512)(self._parse_and_validate)
+        self._parsed = lru_cache(maxsize=512)(self._parse)
 
     def execute(
         self,
@@ -73,11 +91,18 @@ class GraphQLService:
     ) -> Answer:
         """Run one operation of a document. Never raises: errors are part of the answer."""
         settings = byron_settings()
-        prepare = self._prepare if len(query) <= _LONGEST_KEPT else self._parse_and_validate
-        document, errors = prepare(query, settings.introspection_enabled, settings.api_max_tokens)
+        parse_text = self._parsed if len(query) <= _LONGEST_KEPT else self._parse
+        document, errors = parse_text(query, settings.api_max_tokens)
         if document is None:
             return _refused(errors)
-        operation = get_operation_ast(document, operation_name)
+        user = getattr(request, "user", None)
+        refusal = operation_refusal(document.node, operation_name, self.config.component, user)
+        if refusal is not None:
+            return Answer(body=refusal.body, executed=False, refusal=refusal)
+        errors = document.problems(self.schema, settings.introspection_enabled)
+        if errors:
+            return _refused(errors)
+        operation = get_operation_ast(document.node, operation_name)
         if operation is None:
             return _refused((GraphQLError("Name the operation to run: the document has several, or not that one."),))
         if queries_only and operation.operation is not OperationType.QUERY:
@@ -85,7 +110,7 @@ class GraphQLService:
         execution = Execution(request=request)
         result = execute(
             self.schema,
-            document,
+            document.node,
             context_value=execution,
             variable_values=dict(variables or {}),
             operation_name=operation_name,
@@ -98,18 +123,13 @@ class GraphQLService:
         started = result.data is not None or any(error.path for error in result.errors or ())
         return Answer(body=body if started else {"errors": body["errors"]}, executed=started, events=execution.events)
 
-    def _parse_and_validate(
-        self, query: str, introspection: bool, max_tokens: int
-    ) -> tuple[DocumentNode | None, tuple[GraphQLError, ...]]:
+    def _parse(self, query: str, max_tokens: int) -> tuple[Document | None, tuple[GraphQLError, ...]]:
         try:
-            document = parse(query, max_tokens=max_tokens)
+            return Document(parse(query, max_tokens=max_tokens)), ()
         except GraphQLError as error:
             return None, (error,)
         except RecursionError:
             return None, (GraphQLError("The document is nested too deeply."),)
-        rules = specified_rules if introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
-        errors = validate(self.schema, document, rules)
-        return (None, tuple(errors)) if errors else (document, ())
 
     def _formatted(self, error: GraphQLError) -> dict[str, Any]:
         """Return an error as clients see it: a command's own words, or none but a reference to the log."""

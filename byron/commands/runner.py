@@ -12,6 +12,7 @@ from django.http import HttpRequest
 
 from byron.broker.base import Broker
 from byron.broker.connection import broker_for
+from byron.commands.access import check_access
 from byron.commands.context import Context, component_models, new_id
 from byron.commands.declared import run_declared
 from byron.commands.functions import COMMANDS, HOOKS, load_function
@@ -37,7 +38,7 @@ class Outcome:
 class CommandRunner:
     """Run one component's commands.
 
-    A command's life: before hooks, the function or declaration, after hooks, a look at what it
+    A command's life: a look at who asks, before hooks, the function or declaration, after hooks, a look at what it
     returns, then everything that was emitted is published at once and acknowledged. An exception
     anywhere publishes nothing.
     """
@@ -52,10 +53,11 @@ class CommandRunner:
     def run(self, command: Command, arguments: Mapping[str, Any], request: HttpRequest | None = None) -> Outcome:
         """Run a command with arguments by their snake_case names.
 
-        Raises CommandError when it is refused, BrokerUnavailableError and OutcomeUnknownError when
-        its events could not be published, and whatever else the developer's functions raise.
+        Raises CommandError when it is refused, which for want of a role comes before all else,
+        BrokerUnavailableError and OutcomeUnknownError when its events could not be published, and whatever else the developer's functions raise.
         """
         context = self._context(command, request)
+        check_access(command, context.user)
         given = {parameter.python_name: None for parameter in self._component.arguments(command)} | dict(arguments)
         for hook in command.hooks.before:
             changed = load_function(self.config, HOOKS, hook)(context, given)
