@@ -63,11 +63,10 @@ def _tokens(given: ByronSettings) -> Iterator[CheckMessage]:
         return
     # Late: the extra may be missing.
     jwks, sources = import_module("byron.api.jwks"), import_module("byron.api.key_sources")
-    unknown = [str(name) for name in given.jwt_algorithms if name not in jwks.ALGORITHMS]
-    if unknown or not given.jwt_algorithms or isinstance(given.jwt_algorithms, str):
-        listed = f"lists {', '.join(unknown)}, which is not allowed" if unknown else "lists none"
+    problem = _algorithms_problem(given.jwt_algorithms, jwks.ALGORITHMS)
+    if problem:
         hint = f"List some of {', '.join(jwks.ALGORITHMS)}. Unsigned tokens (none) are never accepted."
-        yield Error(f"BYRON_JWT_ALGORITHMS {listed}.", hint=hint, id="byron.E012")
+        yield Error(f"BYRON_JWT_ALGORITHMS {problem}.", hint=hint, id="byron.E012")
         return
     try:
         source = sources.key_source(given.jwt_keys, given.jwt_algorithms)
@@ -76,6 +75,15 @@ def _tokens(given: ByronSettings) -> Iterator[CheckMessage]:
     except KeysUnavailableError as error:
         hint = "Set BYRON_JWT_KEYS to the path of a JWKS file, or to the https:// address of one."
         yield Error(f"Tokens cannot be checked: {str(error).rstrip('.')}.", hint=hint, id="byron.E013")
+
+
+def _algorithms_problem(given: Sequence[str], known: Sequence[str]) -> str:
+    if isinstance(given, str):
+        return "is a text, and no list"
+    unknown = [str(name) for name in given if name not in known]
+    if unknown:
+        return f"lists {', '.join(unknown)}, which is not allowed"
+    return "" if given else "is empty"
 
 
 def _open_mutations(components: Sequence[ComponentConfig]) -> Iterator[CheckMessage]:

@@ -54,7 +54,8 @@ class CommandRunner:
         """Run a command with arguments by their snake_case names.
 
         Raises CommandError when it is refused, which for want of a role comes before all else,
-        BrokerUnavailableError and OutcomeUnknownError when its events could not be published, and whatever else the developer's functions raise.
+        BrokerUnavailableError and OutcomeUnknownError when its events could not be published, and whatever else
+        the developer's functions raise.
         """
         context = self._context(command, request)
         check_access(command, context.user)

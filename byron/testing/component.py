@@ -61,7 +61,9 @@ class ComponentUnderTest:
         """
         acting = copy(self)
         acting._request = HttpRequest()
-        acting._request.user = User(id=id, roles=frozenset(roles), claims={"sub": id, **claims})
+        # Django's annotation knows its own users alone.
+        user: Any = User(id=id, roles=frozenset(roles), claims={"sub": id, **claims})
+        acting._request.user = user
         return acting
 
     def graphql(self, document: str, /, **variables: Any) -> dict[str, Any]:
