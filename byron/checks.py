@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+from byron.api.authentication import require_pyjwt
 from byron.commands.functions import COMMANDS, HANDLERS, HOOKS, load_function, signature_misfit
-from byron.conf import byron_settings
-from byron.exceptions import ContractError
+from byron.conf import PREFIX, ByronSettings, byron_settings
+from byron.exceptions import ContractError, KeysUnavailableError, MissingExtraError
 from byron.schema.installed import ComponentConfig, installed_components
+from byron.schema.names import ANYONE
 from byron.schema.reads import arguments_of
 
 TAG = "byron"
+#: Seconds; clocks that differ more are to be set right.
+_LONGEST_LEEWAY = 300
 _ROUTER = "byron.cache.routers.CacheRouter"
 
 
@@ -32,6 +37,77 @@ def check_broker(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
             id="byron.E001",
         )
     ]
+
+
+@register(TAG)
+def check_authentication(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Tokens must be checkable, each mutation say who may use it, and roles mean something."""
+    components = [config for config in installed_components() if not config.schema_problems]
+    if not byron_settings().jwt_keys:
+        return list(_roles_without_tokens(components))
+    return [*_tokens(byron_settings()), *_open_mutations(components)]
+
+
+def _tokens(given: ByronSettings) -> Iterator[CheckMessage]:
+    """Check the BYRON_JWT_* settings. An address of keys is not asked here: it may be away for a while."""
+    for name, claim in (("BYRON_JWT_AUDIENCE", "aud"), ("BYRON_JWT_ISSUER", "iss")):
+        if not getattr(given, name.removeprefix(PREFIX).lower()):
+            hint = f"Set it to the {claim} of your tokens. Without it, tokens made for others would be accepted."
+            yield Error(f"BYRON_JWT_KEYS is set, but {name} is not.", hint=hint, id="byron.E009")
+    if isinstance(given.jwt_leeway, bool) or not 0 <= given.jwt_leeway <= _LONGEST_LEEWAY:
+        hint = f"Set it to seconds from 0 to {_LONGEST_LEEWAY}: it lets expired tokens live on."
+        yield Error(f"BYRON_JWT_LEEWAY is {given.jwt_leeway!r}.", hint=hint, id="byron.E010")
+    try:
+        require_pyjwt()
+    except MissingExtraError as error:
+        yield Error(str(error), hint="Install it, or empty BYRON_JWT_KEYS.", id="byron.E011")
+        return
+    # Late: the extra may be missing.
+    jwks, sources = import_module("byron.api.jwks"), import_module("byron.api.key_sources")
+    problem = _algorithms_problem(given.jwt_algorithms, jwks.ALGORITHMS)
+    if problem:
+        hint = f"List some of {', '.join(jwks.ALGORITHMS)}. Unsigned tokens (none) are never accepted."
+        yield Error(f"BYRON_JWT_ALGORITHMS {problem}.", hint=hint, id="byron.E012")
+        return
+    try:
+        source = sources.key_source(given.jwt_keys, given.jwt_algorithms)
+        if "://" not in given.jwt_keys:
+            source.current()
+    except KeysUnavailableError as error:
+        hint = "Set BYRON_JWT_KEYS to the path of a JWKS file, or to the https:// address of one."
+        yield Error(f"Tokens cannot be checked: {str(error).rstrip('.')}.", hint=hint, id="byron.E013")
+
+
+def _algorithms_problem(given: Sequence[str], known: Sequence[str]) -> str:
+    if isinstance(given, str):
+        return "is a text, and no list"
+    unknown = [str(name) for name in given if name not in known]
+    if unknown:
+        return f"lists {', '.join(unknown)}, which is not allowed"
+    return "" if given else "is empty"
+
+
+def _open_mutations(components: Sequence[ComponentConfig]) -> Iterator[CheckMessage]:
+    for config in components:
+        for command in config.component.content.commands:
+            if command.type == "mutation" and command.roles is None:
+                hint = (
+                    "List its roles: in schema.yaml, or [authenticated] for any valid token, or [anyone] to keep it so."
+                )
+                yield Warning(
+                    f"The mutation {command.name} of {config.label} is open to everyone.", hint=hint, id="byron.W002"
+                )
+
+
+def _roles_without_tokens(components: Sequence[ComponentConfig]) -> Iterator[CheckMessage]:
+    for config in components:
+        closed = [c.name for c in config.component.content.commands if c.roles is not None and ANYONE not in c.roles]
+        if closed:
+            yield Warning(
+                f"Nobody can use these commands of {config.label}: {', '.join(closed)}.",
+                hint="They have roles: in schema.yaml, but no tokens are looked at. Set BYRON_JWT_KEYS.",
+                id="byron.W003",
+            )
 
 
 @register(TAG)

@@ -54,6 +54,18 @@ class ByronSettings:
     api_graphiql: bool | None = None
     #: Whether introspection queries are answered. None: only under DEBUG.
     api_introspection: bool | None = None
+    #: Where the keys are that tokens are checked with: a JWKS file, or an https:// URL. Empty: no authentication.
+    jwt_keys: str = ""
+    #: Algorithms that a token may be signed with.
+    jwt_algorithms: tuple[str, ...] = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
+    #: For whom a token must be made: its `aud`. Required with keys.
+    jwt_audience: str = ""
+    #: Who must have made a token: its `iss`. Required with keys.
+    jwt_issuer: str = ""
+    #: Seconds that a token's maker and this machine may differ in time.
+    jwt_leeway: float = 10.0
+    #: The claim that lists roles; dots lead into what a claim holds, as in `realm_access.roles`.
+    jwt_roles_claim: str = "roles"
 
     @property
     def graphiql_enabled(self) -> bool:

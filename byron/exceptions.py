@@ -63,6 +63,14 @@ class LaneLostError(CacheError):
     """Another Sink process applies this lane now; nothing of the batch at hand was stored."""
 
 
+class AuthenticationError(ByronError):
+    """A token that cannot be accepted; the text says why, which is for the log alone."""
+
+
+class KeysUnavailableError(ByronError):
+    """The keys that tokens are checked with cannot be had, so nobody can say who is asking."""
+
+
 class CommandError(ByronError):
     """Refuse a command; the client gets the message and `extensions.code`.
 

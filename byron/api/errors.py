@@ -28,7 +28,7 @@ BAD_USER_INPUT = "BAD_USER_INPUT"
 INTERNAL_ERROR = "INTERNAL_ERROR"
 
 
-def refusal(error: GraphQLError, code: str) -> dict[str, Any]:
+def refusal_of(error: GraphQLError, code: str) -> dict[str, Any]:
     """Return an error of a request that was refused as a whole, with this code unless it has one."""
     return {**error.formatted, "extensions": {"code": code, **(error.extensions or {})}}
 

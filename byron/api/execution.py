@@ -9,32 +9,19 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.http import HttpRequest
-from graphql import (
-    DocumentNode,
-    ExecutionResult,
-    GraphQLError,
-    GraphQLSchema,
-    NoSchemaIntrospectionCustomRule,
-    OperationType,
-    execute,
-    get_operation_ast,
-    parse,
-    specified_rules,
-    validate,
-)
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType, execute, get_operation_ast
 
-from byron.api.errors import BAD_USER_INPUT, PARSE_FAILED, VALIDATION_FAILED, formatted, refusal
+from byron.api.access import Refusal, operation_refusal
+from byron.api.documents import MOST_PROBLEMS, parse_document
+from byron.api.errors import BAD_USER_INPUT, PARSE_FAILED, VALIDATION_FAILED, formatted, refusal_of
 from byron.api.graphql import Execution, build_schema
-from byron.api.limits import check_cost, check_document
-from byron.conf import ByronSettings, byron_settings
+from byron.api.limits import check_cost
+from byron.conf import byron_settings
 from byron.events.event import Event
 from byron.schema.installed import ComponentConfig
 
 #: Characters of a document that is kept parsed. Clients repeat short ones; long ones would only fill memory.
 _LONGEST_KEPT = 16 * 1024
-
-#: Problems of a document that are told at once: each costs time, and nobody reads more.
-_MOST_PROBLEMS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +31,8 @@ class Answer:
     body: dict[str, Any]
     executed: bool
     events: list[Event] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Prepared:
-    """A document that may be executed, or what is wrong with it."""
-
-    document: DocumentNode | None = None
-    errors: tuple[dict[str, Any], ...] = ()
+    #: Set when who asks is not known, or may not.
+    refusal: Refusal | None = None
 
 
 class GraphQLService:
@@ -60,7 +41,7 @@ class GraphQLService:
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config
         self.schema: GraphQLSchema = build_schema(config).graphql_schema
-        self._prepare = lru_cache(maxsize=512)(self._parse_and_validate)
+        self._parsed = lru_cache(maxsize=512)(parse_document)
 
     def execute(
         self,
@@ -73,28 +54,34 @@ class GraphQLService:
     ) -> Answer:
         """Run one operation of a document. Never raises: errors are part of the answer."""
         settings, debug = byron_settings(), bool(django_settings.DEBUG)
-        prepare = self._prepare if len(query) <= _LONGEST_KEPT else self._parse_and_validate
-        prepared = prepare(query, settings, debug)
-        if prepared.document is None:
-            return _refused(*prepared.errors)
-        operation = get_operation_ast(prepared.document, operation_name)
+        document = (self._parsed if len(query) <= _LONGEST_KEPT else parse_document)(query, settings)
+        if isinstance(document, GraphQLError):
+            return _refused(PARSE_FAILED, document)
+        user = getattr(request, "user", None)
+        refusal = operation_refusal(document.node, operation_name, self.config.component, user)
+        if refusal is not None:
+            return Answer(body=refusal.body, executed=False, refusal=refusal)
+        problems = document.problems(self.schema, introspection=settings.introspection_enabled, suggestions=debug)
+        if problems:
+            return _refused(VALIDATION_FAILED, *problems)
+        operation = get_operation_ast(document.node, operation_name)
         if operation is None:
             message = "Name the operation to run: the document has several, or not that one."
-            return _refused(refusal(GraphQLError(message), BAD_USER_INPUT))
+            return _refused(BAD_USER_INPUT, GraphQLError(message))
         if queries_only and operation.operation is not OperationType.QUERY:
-            return _refused(refusal(GraphQLError("Only queries can be sent with GET; use POST."), BAD_USER_INPUT))
+            return _refused(BAD_USER_INPUT, GraphQLError("Only queries can be sent with GET; use POST."))
         try:
-            check_cost(self.config.component, prepared.document, operation, variables or {}, settings)
+            check_cost(self.config.component, document.node, operation, variables or {}, settings)
         except GraphQLError as error:
-            return _refused(refusal(error, BAD_USER_INPUT))
+            return _refused(BAD_USER_INPUT, error)
         execution = Execution(request=request)
         result = execute(
             self.schema,
-            prepared.document,
+            document.node,
             context_value=execution,
             variable_values=dict(variables or {}),
             operation_name=operation_name,
-            max_coercion_errors=_MOST_PROBLEMS,
+            max_coercion_errors=MOST_PROBLEMS,
             hide_suggestions=not debug,
         )
         if not isinstance(result, ExecutionResult):
@@ -105,21 +92,6 @@ class GraphQLService:
         started = result.data is not None or any(error.path for error in result.errors or ())
         return Answer(body=body if started else {"errors": body["errors"]}, executed=started, events=execution.events)
 
-    def _parse_and_validate(self, query: str, settings: ByronSettings, debug: bool) -> _Prepared:
-        try:
-            document = parse(query, max_tokens=settings.api_max_tokens)
-            check_document(document, settings)
-        except GraphQLError as error:
-            return _Prepared(errors=(refusal(error, PARSE_FAILED),))
-        except RecursionError:
-            return _Prepared(errors=(refusal(GraphQLError("The document is nested too deeply."), PARSE_FAILED),))
-        hidden = () if settings.introspection_enabled else (NoSchemaIntrospectionCustomRule,)
-        rules = (*specified_rules, *hidden)
-        errors = validate(self.schema, document, rules, max_errors=_MOST_PROBLEMS, hide_suggestions=not debug)
-        if errors:
-            return _Prepared(errors=tuple(refusal(error, VALIDATION_FAILED) for error in errors))
-        return _Prepared(document=document)
 
-
-def _refused(*errors: dict[str, Any]) -> Answer:
-    return Answer(body={"errors": list(errors)}, executed=False)
+def _refused(code: str, *errors: GraphQLError) -> Answer:
+    return Answer(body={"errors": [refusal_of(error, code) for error in errors]}, executed=False)

@@ -13,6 +13,7 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 from graphql import print_schema
 
+from byron.api.access import identify
 from byron.api.execution import Answer, GraphQLService
 from byron.conf import byron_settings
 
@@ -57,6 +58,9 @@ class GraphQLView(View):
             return _failure(error)
 
     def _answer(self, request: HttpRequest, parameters: dict[str, Any], *, queries_only: bool) -> HttpResponseBase:
+        refusal = identify(request)
+        if refusal is not None:
+            return _response(request, Answer(body=refusal.body, executed=False, refusal=refusal))
         try:
             wanted = _graphql_request(parameters, texts=queries_only)
         except BadRequestError as error:
@@ -132,9 +136,12 @@ def _response(request: HttpRequest, answer: Answer) -> HttpResponse:
     wants_graphql = _GRAPHQL_JSON in request.headers.get("Accept", "")
     # Plain application/json says 200 to whatever is well-formed; the GraphQL media type tells more.
     status = 200 if answer.executed or not wants_graphql else 400
+    if answer.refusal is not None:
+        status = answer.refusal.status
     return JsonResponse(
         answer.body,
         status=status,
+        headers=answer.refusal.headers if answer.refusal is not None else None,
         content_type=f"{_GRAPHQL_JSON if wants_graphql else _JSON}; charset=utf-8",
         json_dumps_params={"ensure_ascii": False},
     )

@@ -74,7 +74,8 @@ class Context:
     db: SimpleNamespace
     #: A logger named after the component and the command.
     log: logging.Logger
-    #: Whoever asks, or None.
+    #: Who asks: a `byron.commands.user.User` when a token says so, what Django's middleware set where tokens are
+    #: not looked at, or None.
     user: Any = None
     #: The HTTP request, or None when there is none.
     request: HttpRequest | None = None

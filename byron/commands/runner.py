@@ -12,6 +12,7 @@ from django.http import HttpRequest
 
 from byron.broker.base import Broker
 from byron.broker.connection import broker_for
+from byron.commands.access import check_access
 from byron.commands.context import Context, component_models, new_id
 from byron.commands.declared import run_declared
 from byron.commands.functions import COMMANDS, HOOKS, load_function
@@ -61,10 +62,12 @@ class CommandRunner:
     ) -> Outcome:
         """Run a command with arguments by their snake_case names; `columns` as in its context.
 
-        Raises CommandError when it is refused or takes too long, BrokerUnavailableError and OutcomeUnknownError
-        when its events could not be published, and whatever else the developer's functions raise.
+        Raises CommandError when it is refused, which for want of a role comes before all else, or takes too long;
+        BrokerUnavailableError and OutcomeUnknownError when its events could not be published; and whatever else
+        the developer's functions raise.
         """
         context = self._context(command, request, columns)
+        check_access(command, context.user)
         with TimeLimit(byron_settings().api_command_timeout, self.config.alias, command.name):
             value = self._value(context, command, arguments)
         return Outcome(value=value, events=self._publish(context.emitted))

@@ -40,6 +40,8 @@ EnumValue = Annotated[str, _name(names.ENUM_VALUE_PATTERN)]
 EventName = Annotated[str, _name(names.EVENT_PATTERN)]
 ORDER_PATTERN = "^-?" + names.FIELD_PATTERN.removeprefix("^")
 OrderName = Annotated[str, _name(ORDER_PATTERN)]
+RoleName = Annotated[str, StringConstraints(strict=True, pattern=names.ROLE_PATTERN, max_length=names.LONGEST_ROLE)]
+Roles = Annotated[tuple[RoleName, ...], Field(min_length=1, max_length=100)]
 Description = Annotated[
     str,
     StringConstraints(strict=True, strip_whitespace=True, max_length=2000, pattern=names.DESCRIPTION_PATTERN),
@@ -244,6 +246,10 @@ class Command(Declaration):
     parameters: tuple[Parameter, ...] = ()
     read: Annotated[Read | None, _Given()] = None
     emit: Annotated[Emit | None, _Given()] = None
+    roles: Annotated[Roles | None, _Given()] = Field(
+        None,
+        description="Who may use it: one of these roles, `[authenticated]` for any valid token, `[anyone]` for all.",
+    )
     hooks: Hooks = Hooks()
     description: Annotated[Description | None, _Given()] = None
 

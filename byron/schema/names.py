@@ -14,6 +14,9 @@ TYPE_PATTERN: Final = r"^[A-Z][A-Za-z0-9]*$"
 FIELD_PATTERN: Final = r"^[a-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*$"
 ENUM_VALUE_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*$"
 EVENT_PATTERN: Final = r"^[a-z][A-Za-z0-9_-]*(\.[a-z][A-Za-z0-9_-]*)*$"
+#: What identity providers call roles and permissions: `teacher`, `read:messages`, `roles/editor`.
+ROLE_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_.:/-]*$"
+LONGEST_ROLE: Final = 100
 #: No control characters but tabs and line ends, and none that change the direction of the text around them.
 _UNSHOWN: Final = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff"
 DESCRIPTION_PATTERN: Final = f"^[^{_UNSHOWN}]*$"
@@ -66,6 +69,10 @@ GRAPHENE_WORDS: Final = frozenset({"is_type_of"})
 
 #: The arguments that Byron itself passes to commands, handlers and hooks.
 RESERVED_PARAMETERS: Final = frozenset({"ctx", "self"})
+
+#: In place of roles: no token is needed, or any valid one does.
+ANYONE: Final = "anyone"
+AUTHENTICATED: Final = "authenticated"
 
 #: File names that pytest reads as its own, and those that Windows has no files for.
 RESERVED_FILES: Final = frozenset(

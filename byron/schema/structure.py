@@ -19,6 +19,7 @@ _KIND_OF_NAME = {
     names.FIELD_PATTERN: "letters and digits, a small letter first (camelCase)",
     names.ENUM_VALUE_PATTERN: "letters, digits and single underscores, a letter first",
     names.EVENT_PATTERN: "words joined by dots, each a small letter first (new.student)",
+    names.ROLE_PATTERN: "letters, digits and any of _ . : / -, a letter first",
     ORDER_PATTERN: "an attribute's name, with - before it for descending",
 }
 _EXPECTED = {

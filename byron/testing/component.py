@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from typing import Any, Self
 
 import msgspec
+from django.http import HttpRequest
 
 from byron.api.execution import GraphQLService
 from byron.broker.connection import use_broker
 from byron.broker.memory import MemoryBroker
 from byron.cache.roles import Role, acting_as
+from byron.commands.user import User
 from byron.events.event import Event
 from byron.events.payloads import PayloadCodec
 from byron.schema.installed import ComponentConfig
@@ -43,6 +46,7 @@ class ComponentUnderTest:
         self.broker = MemoryBroker(config.component.namespace)
         self._service = GraphQLService(config)
         self._sink = Sink(config, lambda: self.broker)
+        self._request: HttpRequest | None = None
         self._payloads = PayloadCodec(config.component)
 
     @contextmanager
@@ -51,10 +55,22 @@ class ComponentUnderTest:
         with use_broker(self.config.component.namespace, self.broker):
             yield self
 
+    def as_user(self, id: str, /, *, roles: Iterable[str] = (), **claims: Any) -> ComponentUnderTest:
+        """Return this component as it is for a user: the same log and Cache, with `ctx.user` set.
+
+        `claims` are what the user's token says besides. No token is made: this is about what commands do with it.
+        """
+        acting = copy(self)
+        acting._request = HttpRequest()
+        # Django's annotation knows its own users alone.
+        user: Any = User(id=id, roles=frozenset(roles), claims={"sub": id, **claims})
+        acting._request.user = user
+        return acting
+
     def graphql(self, document: str, /, **variables: Any) -> dict[str, Any]:
         """Run a GraphQL document and return its data. Raises GraphQLFailure."""
         with acting_as(Role.API):
-            answer = self._service.execute(document, _json(variables))
+            answer = self._service.execute(document, _json(variables), request=self._request)
         if answer.body.get("errors"):
             raise GraphQLFailure(answer.body["errors"])
         data: dict[str, Any] = answer.body["data"]

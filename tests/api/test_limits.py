@@ -130,4 +130,4 @@ def test_the_limits_are_settings(component):
     ):
         component.graphql(nested(20))
         component.graphql("{ " + " ".join(f"a{at}: howMany" for at in range(30)) + " }")
-        component.graphql("{ " + " ".join(["howMany @include(if: true)"] * 60) + " }")
+        component.graphql("{ " + " ".join(["... @include(if: true) { howMany }"] * 60) + " }")

@@ -1410,6 +1410,51 @@ COMMANDS = [
         '26:63: B012 unknown type "X"',
     ),
     _bad(
+        "roles",
+        """
+        name: A
+        namespace: B
+        content:
+          commands:
+            - {name: c1, type: query, returnType: Int, roles: []}
+            - {name: c2, type: query, returnType: Int, roles: teacher}
+            - {name: c3, type: query, returnType: Int, roles: ~}
+            - {name: c4, type: query, returnType: Int, roles: [a, b, a]}
+            - {name: c5, type: query, returnType: Int, roles: [anyone, a]}
+            - {name: c6, type: query, returnType: Int, roles: [a, authenticated]}
+            - {name: c7, type: query, returnType: Int, roles: [Anyone]}
+            - {name: c8, type: query, returnType: Int, roles: ['a b', /a, 1, "a\\n"]}
+            - {name: c9, type: query, returnType: Int, role: [a]}
+            - {name: c10, type: query, returnType: Int, roles: [read:x, roles/a, a_b.c-d]}
+        """,
+        '5:55: B011 "roles" is an empty list; it needs at least one entry',
+        '6:55: B013 "roles" takes a list, not "teacher"',
+        '7:55: B013 "roles" is empty; it takes a list',
+        '8:62: B016 "a" stands twice in roles:; remove one',
+        (
+            '9:56: B022 "anyone" opens the command to everyone, with a token or without, whatever roles are beside '
+            "it; let it stand alone, or remove it"
+        ),
+        (
+            '10:59: B022 "authenticated" opens the command to everyone who has a valid token, whatever roles are '
+            "beside it; let it stand alone, or remove it"
+        ),
+        '11:56: B015 "Anyone" is too like the reserved word anyone; write it so, or rename the role',
+        '12:56: B014 "a b" cannot be a name here: letters, digits and any of _ . : / -, a letter first',
+        '12:63: B014 "/a" cannot be a name here: letters, digits and any of _ . : / -, a letter first',
+        '12:67: B013 an entry of this list takes text, and YAML reads "1" as a number; begin it with a letter',
+        '12:70: B014 "a\\n" cannot be a name here: letters, digits and any of _ . : / -, a letter first',
+        '13:48: B010 unknown key "role"; did you mean "roles"?',
+    ),
+    _bad(
+        "too many and too long roles",
+        "name: A\nnamespace: B\ncontent:\n  commands:\n"
+        f"    - {{name: a, type: query, returnType: Int, roles: [a{', a' * 100}]}}\n"
+        f"    - {{name: b, type: query, returnType: Int, roles: [{'b' * 101}]}}\n",
+        '5:54: B024 "roles" has 101 entries; at most 100 are allowed',
+        f'6:55: B014 "{"b" * 59}…" is too long: 100 characters at most',
+    ),
+    _bad(
         "signs before an order",
         """
         name: A

@@ -35,6 +35,18 @@ def test_a_type_expression_is_read_and_printed(text: str, expected: TypeRef) -> 
     assert str(expected) == text
 
 
+def test_roles_are_kept_in_order_and_none_means_that_nothing_was_said() -> None:
+    commands = parse_component(
+        "name: A\nnamespace: B\ncontent:\n  commands:\n"
+        "    - {name: a, type: query, returnType: Int, roles: [teacher, 'read:x', roles/editor]}\n"
+        "    - {name: b, type: query, returnType: Int, roles: [anyone]}\n"
+        "    - {name: c, type: query, returnType: Int}\n"
+    ).commands
+
+    assert commands["a"].roles == ("teacher", "read:x", "roles/editor")
+    assert (commands["b"].roles, commands["c"].roles) == (("anyone",), None)
+
+
 @given(st.from_regex(r"[A-Za-z][A-Za-z0-9]*", fullmatch=True), st.booleans(), st.booleans(), st.booleans())
 def test_what_is_printed_is_read_back(name: str, is_list: bool, required: bool, items_required: bool) -> None:
     reference = TypeRef(name=name, is_list=is_list, required=required, items_required=is_list and items_required)

@@ -36,6 +36,15 @@ def test_events_are_what_was_emitted_in_order(component):
     assert [(event.name, event.key) for event in component.events] == [("new.book", book) for book in books]
 
 
+def test_acting_as_a_user_is_for_that_call_and_shares_all_else(component):
+    ada = component.as_user("ada", roles=["teacher"])
+    ada.mutate("createAuthor", fullName="Ada")
+
+    assert component.settle() == 1
+    assert ada.events == component.events
+    assert ada.broker is component.broker
+
+
 def test_settle_says_how_many_events_were_applied(component):
     add_books(component, "one", "two")
 

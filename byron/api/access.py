@@ -1,0 +1,117 @@
+"""Whether a request may be looked at: its token, and the roles of every command that its operation names.
+
+All of it comes before validation: who has no business with a command learns nothing of its arguments.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    SelectionSetNode,
+    get_operation_ast,
+)
+
+from byron.api.authentication import requesting_user
+from byron.commands.access import UNAUTHENTICATED, check_access
+from byron.exceptions import AuthenticationError, CommandError, KeysUnavailableError
+from byron.schema.model import Component
+
+log = logging.getLogger("byron.api")
+
+#: Characters of a reason in the log, at most: some of it may be the sender's own words.
+_LONGEST_REASON = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A request that goes no further, as HTTP says it."""
+
+    status: int
+    errors: tuple[GraphQLError, ...]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {"errors": [error.formatted for error in self.errors]}
+
+
+def identify(request: HttpRequest) -> Refusal | None:
+    """Set `request.user` to who sends the request, or return why that cannot be told."""
+    try:
+        request.user = requesting_user(request)
+    except AuthenticationError as error:
+        reason = str(error)[:_LONGEST_REASON]
+        log.info("refused a token: %r", reason)
+        told = f"The token is not accepted: {reason}." if settings.DEBUG else "The token is not accepted."
+        return Refusal(
+            status=401,
+            errors=(GraphQLError(told, extensions={"code": UNAUTHENTICATED}),),
+            headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
+        )
+    except KeysUnavailableError as error:
+        log.error("tokens cannot be checked: %s", error)
+        told = "Tokens cannot be checked at the moment; nothing was done. Try again later."
+        return Refusal(
+            status=503,
+            errors=(GraphQLError(told, extensions={"code": "AUTHENTICATION_UNAVAILABLE"}),),
+            headers={"Retry-After": "5"},
+        )
+    return None
+
+
+def operation_refusal(
+    document: DocumentNode, operation_name: str | None, component: Component, user: Any
+) -> Refusal | None:
+    """Return why an operation is refused as a whole: one of its commands is not for this user. None when all are.
+
+    The document need not be valid. A command counts wherever the operation names it at its root, in fragments and
+    under `@skip` and `@include` too.
+    """
+    operation = get_operation_ast(document, operation_name)
+    if operation is None:
+        return None
+    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+    errors: dict[str, GraphQLError] = {}
+    for node in _root_fields(operation.selection_set, fragments):
+        command = component.commands.get(node.name.value)
+        if command is None or command.name in errors:
+            continue
+        try:
+            check_access(command, user)
+        except CommandError as error:
+            asking = getattr(user, "id", None)
+            log.info("component=%s command=%s refused=%s user=%r", component.name, command.name, error.code, asking)
+            errors[command.name] = GraphQLError(error.message, nodes=node, extensions={"code": error.code})
+    if not errors:
+        return None
+    known = all(error.extensions["code"] != UNAUTHENTICATED for error in errors.values() if error.extensions)
+    return Refusal(
+        status=403 if known else 401,
+        errors=tuple(errors.values()),
+        headers={} if known else {"WWW-Authenticate": "Bearer"},
+    )
+
+
+def _root_fields(selected: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[FieldNode]:
+    """Give the fields at an operation's root; each fragment once, for they may form cycles."""
+    waiting, seen = [selected], set()
+    while waiting:
+        for node in waiting.pop().selections:
+            if isinstance(node, FieldNode):
+                yield node
+            elif not isinstance(node, FragmentSpreadNode):
+                waiting.append(node.selection_set)  # type: ignore[attr-defined]
+            elif node.name.value in fragments and node.name.value not in seen:
+                seen.add(node.name.value)
+                waiting.append(fragments[node.name.value].selection_set)
