@@ -81,7 +81,8 @@ class GraphQLService:
         if operation is None:
             return _refused((GraphQLError("Name the operation to run: the document has several, or not that one."),))
         if queries_only and operation.operation is not OperationType.QUERY:
-            return _refused((GraphQLError("Only queries can be sent with GET; use POST."),))
+            message = "Only queries can be sent with GET; use POST."
+            return _refused((GraphQLError(message, extensions={"code": "METHOD_NOT_ALLOWED"}),))
         execution = Execution(request=request)
         result = execute(
             self.schema,
