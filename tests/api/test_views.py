@@ -1,4 +1,4 @@
-"""GraphQL over HTTP, health, GraphiQL."""
+"""GraphQL over HTTP, and GraphiQL."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import pytest
 from django.test import override_settings
 
 from byron.api.responses import graphql_response
-from byron.broker.connection import use_broker
-from byron.broker.memory import MemoryBroker
 
 pytestmark = pytest.mark.django_db(databases=["library", "students"])
 URL = "/graphql/"
@@ -181,27 +179,3 @@ def test_graphiql_and_the_schema_are_for_debug_only(client):
 @override_settings(DEBUG=True)
 def test_the_schema_is_served(client):
     assert "type Book {" in client.get("/schema.graphql").content.decode()
-
-
-@override_settings(DEBUG=False)
-def test_health_tells_the_process_and_its_caches(client):
-    broker, calisto = MemoryBroker("Perses"), MemoryBroker("Calisto")
-    with use_broker("Perses", broker), use_broker("Calisto", calisto):
-        broker.available = False
-        calisto.ensure_log()
-        response = client.get("/readyz")
-
-    assert client.get("/healthz").json() == {"status": "ok"}
-    assert response.status_code == 200
-    assert response.json()["components"]["library"] == {
-        "cache": "ok",
-        "broker": "unreachable",
-        "position": 0,
-        "parked": 0,
-    }
-    assert response.json()["components"]["students"] == {
-        "cache": "ok",
-        "broker": "ok",
-        "position": 0,
-        "parked": 0,
-    }
