@@ -42,7 +42,9 @@ class GraphQLView(View):
         return self._answer(request)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"Allow": _METHODS, "Accept-Post": JSON})
+        response = HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"Allow": _METHODS, "Accept-Post": JSON})
+        del response["Content-Type"]
+        return response
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return failure(_not_allowed(f"{request.method} is not answered here.", _METHODS))
