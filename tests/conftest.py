@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from byron.api.health import probes
 from byron.conf import byron_settings
 from byron.schema.installed import ComponentConfig, installed_component
 from byron.testing.component import ComponentUnderTest
@@ -23,6 +24,7 @@ def library() -> ComponentConfig:
 def _fresh_settings() -> Iterator[None]:
     yield
     byron_settings.cache_clear()
+    probes.cache_clear()
 
 
 @pytest.fixture

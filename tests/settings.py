@@ -21,6 +21,7 @@ DATABASES = {"default": {}} | cache_databases(COMPONENTS, ROOT / "tests")
 # A file: connections to one database in memory lock each other out at once, where a Sink's threads would wait.
 DATABASES["library"]["TEST"]["NAME"] = str(Path(tempfile.gettempdir()) / f"byron-tests-{os.getpid()}.sqlite3")
 DATABASE_ROUTERS = ["byron.cache.routers.CacheRouter"]
+MIDDLEWARE = ["byron.api.errors.JSONErrorMiddleware", "django.middleware.common.CommonMiddleware"]
 ROOT_URLCONF = "byron.api.urls"
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
 STATIC_URL = "static/"

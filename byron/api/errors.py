@@ -1,60 +1,89 @@
-"""Errors as clients see them: their own mistakes in full, the server's by a reference to its log."""
+"""Requests that are refused before any GraphQL is looked at, and how that is said."""
 
 from __future__ import annotations
 
-import logging
-from typing import Any
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 
-from graphql import FieldNode, GraphQLError
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from byron.commands.context import new_id
-from byron.exceptions import BrokerUnavailableError, CommandError, OutcomeUnknownError, PublishDeniedError
-from byron.schema.installed import ComponentConfig
+from byron.api.media_types import HTML, JSON, preferred
+from byron.api.responses import graphql_response
 
-log = logging.getLogger("byron.api")
-
-_CODES: dict[type[Exception], tuple[str, str]] = {
-    BrokerUnavailableError: (
-        "BROKER_UNAVAILABLE",
-        "The event log cannot be reached; nothing was changed. Try again later.",
-    ),
-    OutcomeUnknownError: ("OUTCOME_UNKNOWN", "The event log did not confirm in time; the change may or may not come."),
-    PublishDeniedError: ("FORBIDDEN_EVENT", "This component is not allowed to emit that event."),
+#: What Django's own refusals come to here: their code, and words for whoever sent the request.
+_BY_STATUS = {
+    400: ("BAD_REQUEST", "The request was refused as malformed."),
+    403: ("FORBIDDEN", "The request is not allowed."),
+    404: ("NOT_FOUND", "There is nothing at this address."),
+    405: ("METHOD_NOT_ALLOWED", "This address does not take that method."),
+    413: ("BODY_TOO_LARGE", "The request is too large."),
+    500: ("INTERNAL_ERROR", "Something went wrong; the server's log has the details."),
 }
 
-PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
-VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
-BAD_USER_INPUT = "BAD_USER_INPUT"
-INTERNAL_ERROR = "INTERNAL_ERROR"
+#: Headers of Django's refusals that keep their meaning.
+_KEPT = ("Allow", "Retry-After", "WWW-Authenticate")
 
 
-def refusal_of(error: GraphQLError, code: str) -> dict[str, Any]:
-    """Return an error of a request that was refused as a whole, with this code unless it has one."""
-    return {**error.formatted, "extensions": {"code": code, **(error.extensions or {})}}
+class RequestError(Exception):
+    """A request that is not a GraphQL one, or not one that can be answered."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "BAD_REQUEST",
+        status: int = HTTPStatus.BAD_REQUEST,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+        self.headers = dict(headers or {})
 
 
-def formatted(config: ComponentConfig, error: GraphQLError) -> dict[str, Any]:
-    """Return an error of an execution as clients see it."""
-    shown: dict[str, Any] = dict(error.formatted)
-    original = error.original_error
-    if isinstance(original, CommandError):
-        return {**shown, "message": original.message, "extensions": {"code": original.code}}
-    for kind, (code, message) in _CODES.items():
-        if isinstance(original, kind):
-            log.warning("component=%s code=%s error=%s", config.label, code, original)
-            return {**shown, "message": message, "extensions": {"code": code}}
-    if not error.path or (isinstance(original, GraphQLError | None) and _is_of_an_argument(error)):
-        return {**shown, "extensions": {"code": BAD_USER_INPUT, **(error.extensions or {})}}
-    reference = new_id()
-    path = ".".join(str(step) for step in error.path or ())
-    log.error("component=%s path=%s reference=%s", config.label, path, reference, exc_info=original or error)
-    extensions = {"code": INTERNAL_ERROR, "reference": reference}
-    return {**shown, "message": f"Something went wrong (reference {reference}).", "extensions": extensions}
+def failure(error: RequestError, media_type: str = JSON) -> HttpResponse:
+    """Return a refusal as a GraphQL response with one error."""
+    body = {"errors": [{"message": str(error), "extensions": {"code": error.code}}]}
+    return graphql_response(body, status=error.status, media_type=media_type, headers=error.headers)
 
 
-def _is_of_an_argument(error: GraphQLError) -> bool:
-    """Whether an argument is to blame, and no value that a command returned.
+class JSONErrorMiddleware:
+    """Say in JSON what Django would say with a page, to every client that does not prefer pages.
 
-    graphql-core raises GraphQLError for both; what is wrong with an argument is said of the argument's node.
+    It concerns the API's addresses, and those that nothing answers. The outermost of MIDDLEWARE, so that it also
+    hears of a wrong Host, which other middleware refuses.
     """
-    return any(not isinstance(node, FieldNode) for node in error.nodes or ())
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self._get_response(request)
+        if response.status_code < HTTPStatus.BAD_REQUEST or not _is_page(response) or not _is_ours(request):
+            return response
+        if preferred(request.META.get("HTTP_ACCEPT", ""), (JSON, HTML)) == HTML:
+            return response
+        code, message = _BY_STATUS.get(response.status_code, ("ERROR", f"{response.reason_phrase}."))
+        if _has_wrong_host(request):
+            code, message = "BAD_HOST", "The request's Host is not one that is served here: see ALLOWED_HOSTS."
+        kept = {name: response[name] for name in _KEPT if name in response}
+        return failure(RequestError(message, code=code, status=response.status_code, headers=kept))
+
+
+def _is_page(response: HttpResponseBase) -> bool:
+    # Under DEBUG, clients that take no pages get Django's traceback as plain text.
+    return response.get("Content-Type", "").startswith(("text/html", "text/plain"))
+
+
+def _is_ours(request: HttpRequest) -> bool:
+    match = request.resolver_match
+    return match is None or match.func.__module__.startswith("byron.")
+
+
+def _has_wrong_host(request: HttpRequest) -> bool:
+    try:
+        request.get_host()
+    except DisallowedHost:
+        return True
+    return False

@@ -13,9 +13,9 @@ from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType,
 
 from byron.api.access import Refusal, operation_refusal
 from byron.api.documents import MOST_PROBLEMS, parse_document
-from byron.api.errors import BAD_USER_INPUT, PARSE_FAILED, VALIDATION_FAILED, formatted, refusal_of
 from byron.api.graphql import Execution, build_schema
 from byron.api.limits import check_cost
+from byron.api.masking import BAD_USER_INPUT, METHOD_NOT_ALLOWED, PARSE_FAILED, VALIDATION_FAILED, formatted, refusal_of
 from byron.conf import byron_settings
 from byron.events.event import Event
 from byron.schema.installed import ComponentConfig
@@ -69,7 +69,7 @@ class GraphQLService:
             message = "Name the operation to run: the document has several, or not that one."
             return _refused(BAD_USER_INPUT, GraphQLError(message))
         if queries_only and operation.operation is not OperationType.QUERY:
-            return _refused(BAD_USER_INPUT, GraphQLError("Only queries can be sent with GET; use POST."))
+            return _refused(METHOD_NOT_ALLOWED, GraphQLError("Only queries can be sent with GET; use POST."))
         try:
             check_cost(self.config.component, document.node, operation, variables or {}, settings)
         except GraphQLError as error:

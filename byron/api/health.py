@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
-from django.db import DatabaseError, connections
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
 
+from byron.api.probes import Probe
 from byron.broker.connection import broker_for
 from byron.cache.checkpoint import last_position
+from byron.cache.members import living_members
 from byron.cache.migrations import is_pending
 from byron.cache.parked import open_events
 from byron.exceptions import ByronError, LogMismatchError
@@ -18,66 +24,112 @@ from byron.schema.installed import ComponentConfig, installed_components
 _migrated: set[str] = set()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheState:
+    """What a component's Cache tells: its own state, how far it is, what is set aside, and how many Sinks there are."""
+
+    cache: str
+    position: int | None = None
+    parked: int | None = None
+    sinks: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerState:
+    """What a namespace's broker tells: its own state, and the last position of the log."""
+
+    broker: str
+    last: int | None = None
+
+
 def healthz(request: HttpRequest) -> JsonResponse:
     """Answer 200 as long as the process answers at all."""
-    return JsonResponse({"status": "ok"})
+    return _answer({"status": "ok"})
 
 
+@require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Answer 200 when every component's Cache can be read, 503 otherwise; the broker is only reported.
+    """Answer 200 when every component's Cache can be read, 503 otherwise; all else is only reported.
 
-    Queries go on without a broker, so its absence does not take the API out of service.
+    Queries go on without a broker and without a Sink, so their absence does not take the API out of service. Takes
+    two seconds at most, whatever hangs.
     """
-    components = {config.label: _state(config) for config in installed_components()}
+    components = component_states()
     ready = all(each["cache"] == "ok" for each in components.values())
-    return JsonResponse(
-        {"status": "ok" if ready else "unavailable", "components": components}, status=200 if ready else 503
-    )
+    return _answer({"status": "ok" if ready else "unavailable", "components": components}, 200 if ready else 503)
 
 
-def _state(config: ComponentConfig) -> dict[str, Any]:
-    if config.schema_problems:
-        return {"cache": "the schema has problems"}
-    return {
-        "cache": _cache(config),
-        "broker": _broker(config),
-        "position": _position(config),
-        "parked": _parked(config),
-    }
+def component_states() -> dict[str, dict[str, Any]]:
+    """Return the state of each component, by its label."""
+    return probes().states()
 
 
-def _cache(config: ComponentConfig) -> str:
+class Probes:
+    """The questions to every component's Cache, and to every namespace's broker."""
+
+    def __init__(self) -> None:
+        self._configs = installed_components()
+        usable = [config for config in self._configs if not config.schema_problems]
+        self._caches = {config.label: Probe(config.label, partial(_cache, config)) for config in usable}
+        namespaces = {config.component.namespace for config in usable}
+        self._brokers = {namespace: Probe(namespace, partial(_broker, namespace)) for namespace in namespaces}
+
+    def states(self) -> dict[str, dict[str, Any]]:
+        for cache in self._caches.values():
+            cache.begin()
+        for broker in self._brokers.values():
+            broker.begin()
+        return {config.label: self._state(config) for config in self._configs}
+
+    def _state(self, config: ComponentConfig) -> dict[str, Any]:
+        if config.label not in self._caches:
+            return {"cache": "the schema has problems"}
+        cache = self._caches[config.label].answer() or CacheState(cache="no answer")
+        broker = self._brokers[config.component.namespace].answer() or BrokerState(broker="no answer")
+        known = cache.position is not None and broker.last is not None
+        return {
+            "cache": cache.cache,
+            "broker": broker.broker,
+            "position": cache.position,
+            "last": broker.last,
+            "lag": max(0, (broker.last or 0) - (cache.position or 0)) if known else None,
+            "parked": cache.parked,
+            "sinks": cache.sinks,
+        }
+
+
+@lru_cache(maxsize=1)
+def probes() -> Probes:
+    """Return this process's probes."""
+    return Probes()
+
+
+def _cache(config: ComponentConfig) -> CacheState:
     try:
-        if config.alias in _migrated:
-            connections[config.alias].ensure_connection()
-            return "ok"
-        if is_pending(config.alias):
-            return "not migrated"
+        if config.alias not in _migrated:
+            if is_pending(config.alias):
+                return CacheState(cache="not migrated")
+            _migrated.add(config.alias)
+        return CacheState(
+            cache="ok",
+            position=last_position(config.alias, config.consumer_name),
+            parked=open_events(config.alias, config.consumer_name).count(),
+            sinks=len(living_members(config.alias, config.consumer_name)),
+        )
     except DatabaseError:
-        return "unreachable"
-    _migrated.add(config.alias)
-    return "ok"
+        return CacheState(cache="unreachable")
 
 
-def _broker(config: ComponentConfig) -> str:
+def _broker(namespace: str) -> BrokerState:
     try:
-        broker_for(config.component.namespace).log_info()
-        return "ok"
+        return BrokerState(broker="ok", last=broker_for(namespace).log_info().last)
     except LogMismatchError:
-        return "ok, with no log yet"
+        return BrokerState(broker="ok, with no log yet", last=0)
+    except ImproperlyConfigured:
+        return BrokerState(broker="not configured")
     except ByronError:
-        return "unreachable"
+        return BrokerState(broker="unreachable")
 
 
-def _position(config: ComponentConfig) -> int | None:
-    try:
-        return last_position(config.alias, config.consumer_name)
-    except DatabaseError:
-        return None
-
-
-def _parked(config: ComponentConfig) -> int | None:
-    try:
-        return open_events(config.alias, config.consumer_name).count()
-    except DatabaseError:
-        return None
+def _answer(body: dict[str, Any], status: int = 200) -> JsonResponse:
+    return JsonResponse(body, status=status, headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import math
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -11,22 +13,43 @@ from typing import Any
 import graphene
 from graphql import GraphQLError, StringValueNode
 from graphql.language import ast
+from graphql.pyutils import Undefined, inspect
 from graphql.utilities import value_from_ast_untyped
 
 #: Digits before or after the point, at most: far within what PostgreSQL's numeric stores.
 _LARGEST_EXPONENT = 1000
 
+#: Integers within JSON that the log and every Cache hold exactly.
+_SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1
 
-def _from_text(name: str, example: str, read: Callable[[str], Any]) -> tuple[Callable[[Any], Any], Callable[..., Any]]:
-    """Return `parse_value` and `parse_literal` of a scalar that is written as a string."""
+#: Levels of objects and lists within JSON.
+_DEEPEST = 100
+
+#: Characters of a text that an error repeats.
+_SHOWN = 80
+
+# Python reads much more than these: spaces, other scripts' digits, further digits of a second, which it cuts off.
+_DAY = r"\d{4}-\d{2}-\d{2}"
+_HOUR = r"\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?"
+_ZONE = r"(?:Z|[+-]\d{2}:\d{2})"
+_NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+_UUID = "-".join(f"[0-9A-Fa-f]{{{digits}}}" for digits in (8, 4, 4, 4, 12))
+
+
+def _from_text(
+    name: str, example: str, pattern: str, read: Callable[[str], Any]
+) -> tuple[Callable[[Any], Any], Callable[..., Any]]:
+    """Return `parse_value` and `parse_literal` of a scalar that is written as a string of this pattern."""
+    form = re.compile(pattern, re.ASCII)
 
     def parse_value(value: Any) -> Any:
-        if not isinstance(value, str):
-            raise GraphQLError(f'{name} takes a string such as "{example}", not {value!r}.')
         try:
-            return read(value)
-        except (ValueError, ArithmeticError) as error:
-            raise GraphQLError(f'{name} takes a string such as "{example}", not "{value}".') from error
+            if isinstance(value, str) and form.fullmatch(value):
+                return read(value)
+        except (ValueError, ArithmeticError):
+            pass
+        given = f'"{value[:_SHOWN]}"' if isinstance(value, str) else inspect(value)
+        raise GraphQLError(f'{name} takes a string such as "{example}", not {given}.')
 
     def parse_literal(node: ast.ValueNode, variables: Any = None) -> Any:
         return parse_value(node.value if isinstance(node, StringValueNode) else value_from_ast_untyped(node))
@@ -34,20 +57,37 @@ def _from_text(name: str, example: str, read: Callable[[str], Any]) -> tuple[Cal
     return parse_value, parse_literal
 
 
-def _zoned(text: str) -> datetime.datetime:
+def _moment(text: str) -> datetime.datetime:
     moment = datetime.datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("no zone")
+    # Caches keep it in UTC, where the first and the last hours of the calendar have no place.
+    moment.astimezone(datetime.UTC)
     return moment
 
 
-def _finite(text: str) -> decimal.Decimal:
+def _exact(text: str) -> decimal.Decimal:
     number = decimal.Decimal(text)
-    if not number.is_finite():
-        raise ValueError("not finite")
     if abs(number.adjusted()) > _LARGEST_EXPONENT or len(number.as_tuple().digits) > _LARGEST_EXPONENT:
         raise ValueError("more than any Cache stores")
     return number
+
+
+def _json(value: Any, level: int = 0) -> Any:
+    """Return a JSON value as it can be stored. Raises GraphQLError for one that would not come back as it is."""
+    if value is None or value is Undefined:
+        return None
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, dict | list | tuple) and level >= _DEEPEST:
+        raise GraphQLError(f"JSON takes {_DEEPEST} levels at most.")
+    if isinstance(value, int) and not _SMALLEST_INTEGER <= value <= _LARGEST_INTEGER:
+        raise GraphQLError("JSON takes integers of 64 bits; write larger ones as strings.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise GraphQLError("JSON takes finite numbers.")
+    if isinstance(value, dict):
+        return {key: _json(item, level + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(item, level + 1) for item in value]
+    return value
 
 
 def _iso(value: Any) -> str:
@@ -61,28 +101,30 @@ class DateTime(graphene.Scalar):
     """A moment with its zone, in ISO 8601: `2024-02-29T12:30:00Z`."""
 
     serialize = staticmethod(_iso)
-    parse_value, parse_literal = map(staticmethod, _from_text("DateTime", "2024-02-29T12:30:00Z", _zoned))
+    parse_value, parse_literal = map(
+        staticmethod, _from_text("DateTime", "2024-02-29T12:30:00Z", f"{_DAY}T{_HOUR}{_ZONE}", _moment)
+    )
 
 
 class Date(graphene.Scalar):
     """A day, in ISO 8601: `2024-02-29`."""
 
     serialize = staticmethod(_iso)
-    parse_value, parse_literal = map(staticmethod, _from_text("Date", "2024-02-29", datetime.date.fromisoformat))
+    parse_value, parse_literal = map(staticmethod, _from_text("Date", "2024-02-29", _DAY, datetime.date.fromisoformat))
 
 
 class Time(graphene.Scalar):
-    """A time of day, in ISO 8601: `12:30:00`."""
+    """A time of day without a zone, in ISO 8601: `12:30:00`."""
 
     serialize = staticmethod(_iso)
-    parse_value, parse_literal = map(staticmethod, _from_text("Time", "12:30:00", datetime.time.fromisoformat))
+    parse_value, parse_literal = map(staticmethod, _from_text("Time", "12:30:00", _HOUR, datetime.time.fromisoformat))
 
 
 class Decimal(graphene.Scalar):
     """An exact decimal of any size, as a string: `"12.50"`."""
 
     serialize = staticmethod(str)
-    parse_value, parse_literal = map(staticmethod, _from_text("Decimal", "12.50", _finite))
+    parse_value, parse_literal = map(staticmethod, _from_text("Decimal", "12.50", _NUMBER, _exact))
 
 
 class UUID(graphene.Scalar):
@@ -90,21 +132,16 @@ class UUID(graphene.Scalar):
 
     serialize = staticmethod(str)
     parse_value, parse_literal = map(
-        staticmethod, _from_text("UUID", "0191d3c4-7a2b-7c3d-8e4f-5a6b7c8d9e0f", uuid.UUID)
+        staticmethod, _from_text("UUID", "0191d3c4-7a2b-7c3d-8e4f-5a6b7c8d9e0f", _UUID, uuid.UUID)
     )
 
 
 class JSON(graphene.Scalar):
     """Any JSON value."""
 
-    @staticmethod
-    def serialize(value: Any) -> Any:
-        return value
-
-    @staticmethod
-    def parse_value(value: Any) -> Any:
-        return value
+    serialize = staticmethod(_json)
+    parse_value = staticmethod(_json)
 
     @staticmethod
     def parse_literal(node: ast.ValueNode, variables: Any = None) -> Any:
-        return value_from_ast_untyped(node, variables)
+        return _json(value_from_ast_untyped(node, variables))

@@ -1,4 +1,4 @@
-"""The addresses of a project: each component's GraphQL, and health.
+"""The addresses of a project: each component's GraphQL, health, and a page for developers.
 
 The first component answers at `/graphql/`, and each one at `/<component>/graphql/`.
 """
@@ -12,6 +12,7 @@ from django.urls import URLPattern, path
 
 from byron.api.execution import GraphQLService
 from byron.api.health import healthz, readyz
+from byron.api.home import home
 from byron.api.views import GraphQLView, schema_view, unusable_view
 from byron.schema.installed import installed_components
 
@@ -25,6 +26,7 @@ def _component_urls(prefix: str, service: GraphQLService) -> Iterator[URLPattern
 
 
 def _urls() -> Iterator[URLPattern]:
+    yield path("", home, name="home")
     yield path("healthz", healthz, name="healthz")
     yield path("readyz", readyz, name="readyz")
     for index, config in enumerate(installed_components()):

@@ -20,6 +20,7 @@ from byron.cache.checkpoint import (
     take_slots,
     unfinished_attempts,
 )
+from byron.cache.members import living_members
 from byron.cache.trouble import is_trouble, remedy_for
 from byron.conf import byron_settings
 from byron.events.codec import message_id
@@ -29,7 +30,7 @@ from byron.exceptions import BrokerError, LaneLostError, LogMismatchError
 from byron.schema.installed import ComponentConfig
 from byron.sink.batch import BatchApplier
 from byron.sink.lanes import Lane
-from byron.sink.membership import Membership, living_members
+from byron.sink.membership import Membership
 from byron.sink.parking import DEATHS, Problem
 
 log = logging.getLogger("byron.sink")

@@ -11,30 +11,20 @@ import os
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
+from byron.cache.members import Member, living_members, this_machine
 from byron.models import SinkMember
 from byron.sink.lanes import Lane
 
-#: Time without a sign of life after which a process counts as gone, and after which its row is removed.
-_FRESH = timedelta(seconds=6)
+#: Time without a sign of life after which a process's row is removed.
 _FORGOTTEN = timedelta(minutes=1)
 
 #: Seconds without a sign of life after which this process makes room for one.
 _LATE = 2.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """A Sink process that lives, as far as one can tell."""
-
-    id: str
-    place: str
 
 
 class Membership:
@@ -53,7 +43,7 @@ class Membership:
         if not rows.filter(id=self.id).update(seen=Now()):
             place = f"{socket.gethostname()}:{os.getpid()}"[:255]
             rows.create(
-                id=self.id, consumer=self._consumer, place=place, machine=_machine(), pid=os.getpid(), seen=Now()
+                id=self.id, consumer=self._consumer, place=place, machine=this_machine(), pid=os.getpid(), seen=Now()
             )
         self._beaten = time.monotonic()
         return self.members()
@@ -76,7 +66,7 @@ class Membership:
         rows = SinkMember.objects.using(self._alias).filter(consumer=self._consumer)
         rows.filter(id=self.id).delete()
         for row in rows.annotate(now=Now()):
-            if _age(row.now, row.seen) > _FORGOTTEN:
+            if row.now - row.seen > _FORGOTTEN:
                 row.delete()
 
     def share(self, lanes: Sequence[Lane], members: Sequence[Member]) -> list[Lane]:
@@ -85,38 +75,3 @@ class Membership:
         if self.id not in ids:
             return []
         return [lane for lane in lanes if ids[lane.number % len(ids)] == self.id]
-
-
-def living_members(alias: str, consumer: str = "") -> list[Member]:
-    """Return the processes that live of a component's Sink, or of all that write this Cache."""
-    rows = SinkMember.objects.using(alias).annotate(now=Now()).order_by("id")
-    chosen = rows.filter(consumer=consumer) if consumer else rows
-    return [
-        Member(id=row.id, place=row.place) for row in chosen if _age(row.now, row.seen) < _FRESH and not _ended(row)
-    ]
-
-
-def _age(now: datetime, seen: datetime) -> timedelta:
-    return now - seen
-
-
-def _ended(row: SinkMember) -> bool:
-    """Whether a process of this machine is known to have ended."""
-    if row.machine != _machine():
-        return False
-    try:
-        os.kill(row.pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
-def _machine() -> str:
-    """Return what processes have in common whose numbers mean the same to each other: a boot and a PID namespace."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return socket.gethostname()[:100]

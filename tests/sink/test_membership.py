@@ -12,9 +12,10 @@ from django.db.models.functions import Now
 from hypothesis import given
 from hypothesis import strategies as st
 
+from byron.cache.members import Member, living_members, this_machine
 from byron.models import SinkMember
 from byron.sink.lanes import Lane
-from byron.sink.membership import Member, Membership, _machine, living_members
+from byron.sink.membership import Membership
 
 ALIAS, CONSUMER = "library", "library"
 
@@ -177,5 +178,5 @@ def test_what_a_member_tells_of_itself_fits_its_table():
     [row] = rows().annotate(now=Now())
     row.full_clean(exclude=["seen"])
 
-    assert len(_machine()) <= 100
+    assert len(this_machine()) <= 100
     assert abs(row.now - row.seen) < timedelta(seconds=5)

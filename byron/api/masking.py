@@ -1,0 +1,61 @@
+"""Errors as clients see them: their own mistakes in full, the server's by a reference to its log."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from graphql import FieldNode, GraphQLError
+
+from byron.commands.context import new_id
+from byron.exceptions import BrokerUnavailableError, CommandError, OutcomeUnknownError, PublishDeniedError
+from byron.schema.installed import ComponentConfig
+
+log = logging.getLogger("byron.api")
+
+_CODES: dict[type[Exception], tuple[str, str]] = {
+    BrokerUnavailableError: (
+        "BROKER_UNAVAILABLE",
+        "The event log cannot be reached; nothing was changed. Try again later.",
+    ),
+    OutcomeUnknownError: ("OUTCOME_UNKNOWN", "The event log did not confirm in time; the change may or may not come."),
+    PublishDeniedError: ("FORBIDDEN_EVENT", "This component is not allowed to emit that event."),
+}
+
+PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
+VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
+BAD_USER_INPUT = "BAD_USER_INPUT"
+METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+INTERNAL_ERROR = "INTERNAL_ERROR"
+
+
+def refusal_of(error: GraphQLError, code: str) -> dict[str, Any]:
+    """Return an error of a request that was refused as a whole, with this code unless it has one."""
+    return {**error.formatted, "extensions": {"code": code, **(error.extensions or {})}}
+
+
+def formatted(config: ComponentConfig, error: GraphQLError) -> dict[str, Any]:
+    """Return an error of an execution as clients see it."""
+    shown: dict[str, Any] = dict(error.formatted)
+    original = error.original_error
+    if isinstance(original, CommandError):
+        return {**shown, "message": original.message, "extensions": {"code": original.code}}
+    for kind, (code, message) in _CODES.items():
+        if isinstance(original, kind):
+            log.warning("component=%s code=%s error=%s", config.label, code, original)
+            return {**shown, "message": message, "extensions": {"code": code}}
+    if not error.path or (isinstance(original, GraphQLError | None) and _is_of_an_argument(error)):
+        return {**shown, "extensions": {"code": BAD_USER_INPUT, **(error.extensions or {})}}
+    reference = new_id()
+    path = ".".join(str(step) for step in error.path or ())
+    log.error("component=%s path=%s reference=%s", config.label, path, reference, exc_info=original or error)
+    extensions = {"code": INTERNAL_ERROR, "reference": reference}
+    return {**shown, "message": f"Something went wrong (reference {reference}).", "extensions": extensions}
+
+
+def _is_of_an_argument(error: GraphQLError) -> bool:
+    """Whether an argument is to blame, and no value that a command returned.
+
+    graphql-core raises GraphQLError for both; what is wrong with an argument is said of the argument's node.
+    """
+    return any(not isinstance(node, FieldNode) for node in error.nodes or ())

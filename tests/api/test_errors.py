@@ -1,0 +1,77 @@
+"""What Django refuses is said in JSON, to every client but those that prefer pages."""
+
+from __future__ import annotations
+
+import pytest
+from django.http import HttpResponse, HttpResponseNotFound
+from django.test import override_settings
+from django.urls import include, path
+
+from byron.api.errors import JSONErrorMiddleware
+
+BROWSER = "text/html,application/xhtml+xml,*/*;q=0.8"
+
+
+def broken(request):
+    raise RuntimeError("the secret of the developer")
+
+
+def of_the_project(request):
+    return HttpResponseNotFound("a page of theirs")
+
+
+broken.__module__ = "byron.api.views"
+urlpatterns = [path("broken", broken), path("theirs", of_the_project), path("", include("byron.api.urls"))]
+
+
+def refusal_of(response):
+    assert response["Content-Type"] == "application/json; charset=utf-8"
+    [error] = response.json()["errors"]
+    return response.status_code, error["extensions"]["code"], error["message"]
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("accept", [None, "*/*", "application/json", "application/graphql-response+json"])
+def test_a_wrong_host_is_refused_in_json(client, debug, accept):
+    headers = {"Host": "evil.example"} | ({"Accept": accept} if accept else {})
+    with override_settings(DEBUG=debug):
+        response = client.post("/graphql/", "{}", content_type="application/json", headers=headers)
+
+    message = "The request's Host is not one that is served here: see ALLOWED_HOSTS."
+    assert refusal_of(response) == (400, "BAD_HOST", message)
+    assert response["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_an_unknown_address_is_told_in_json(client, debug):
+    with override_settings(DEBUG=debug):
+        assert refusal_of(client.get("/nope")) == (404, "NOT_FOUND", "There is nothing at this address.")
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@override_settings(ROOT_URLCONF=__name__)
+def test_a_failure_of_the_api_is_told_in_json_and_without_its_details(client, debug):
+    client.raise_request_exception = False
+    with override_settings(DEBUG=debug):
+        response = client.get("/broken")
+
+    message = "Something went wrong; the server's log has the details."
+    assert refusal_of(response) == (500, "INTERNAL_ERROR", message)
+
+
+def test_browsers_get_django_s_pages(client):
+    response = client.get("/nope", headers={"Accept": BROWSER})
+
+    assert response.status_code == 404
+    assert response["Content-Type"].startswith("text/html")
+
+
+@override_settings(ROOT_URLCONF=__name__)
+def test_the_project_s_own_answers_are_left_alone(client):
+    response = client.get("/theirs", headers={"Accept": "application/json"})
+    assert (response.status_code, response.content) == (404, b"a page of theirs")
+
+
+def test_an_answer_that_is_no_refusal_is_left_alone():
+    answer = HttpResponse("text", content_type="text/plain")
+    assert JSONErrorMiddleware(lambda request: answer)(object()) is answer

@@ -1,0 +1,117 @@
+"""The scalars that GraphQL lacks: one form each, and nothing that a Cache would give back changed."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import uuid
+
+import pytest
+from graphql import GraphQLError, parse_value
+
+from byron.api import scalars
+
+
+@pytest.mark.parametrize(
+    ("scalar", "text", "value"),
+    [
+        (scalars.DateTime, "2024-02-29T12:30Z", datetime.datetime(2024, 2, 29, 12, 30, tzinfo=datetime.UTC)),
+        (
+            scalars.DateTime,
+            "2024-02-29T12:30:00.5+00:00",
+            datetime.datetime(2024, 2, 29, 12, 30, 0, 500000, datetime.UTC),
+        ),
+        (scalars.Date, "0001-01-01", datetime.date.min),
+        (scalars.Time, "23:59:59.999999", datetime.time.max),
+        (scalars.Decimal, "-0.00", decimal.Decimal("-0.00")),
+        (scalars.Decimal, "+1e3", decimal.Decimal("1E+3")),
+        (scalars.UUID, "0191D3C4-7a2b-7c3d-8e4f-5a6b7c8d9e0f", uuid.UUID("0191d3c4-7a2b-7c3d-8e4f-5a6b7c8d9e0f")),
+        (
+            scalars.JSON,
+            {"a": [1, None, 2**64 - 1, -(2**63), 0.5, "ü"]},
+            {"a": [1, None, 2**64 - 1, -(2**63), 0.5, "ü"]},
+        ),
+    ],
+)
+def test_a_value_is_read_exactly(scalar, text, value):
+    read = scalar.parse_value(text)
+    assert (read, str(read)) == (value, str(value))
+
+
+@pytest.mark.parametrize(
+    ("scalar", "text"),
+    [
+        (scalars.DateTime, "2024-02-29T12:30:00"),
+        (scalars.DateTime, "2024-02-29 12:30:00Z"),
+        (scalars.DateTime, "2024-02-29T12:30:00.1234567Z"),
+        (scalars.DateTime, "2024-02-30T12:30:00Z"),
+        (scalars.DateTime, "0001-01-01T00:00:00+14:00"),
+        (scalars.DateTime, "9999-12-31T23:59:59-14:00"),
+        (scalars.DateTime, "20240229T123000Z"),
+        (scalars.Date, "20240229"),
+        (scalars.Date, "2024-W09-4"),
+        (scalars.Date, "2024-02-29T00:00:00Z"),
+        (scalars.Time, "12:30:00Z"),
+        (scalars.Time, "12:30:00+02:00"),
+        (scalars.Time, "24:00"),
+        (scalars.Time, "12"),
+        (scalars.Decimal, " 1"),
+        (scalars.Decimal, "1_000"),
+        (scalars.Decimal, "٣"),
+        (scalars.Decimal, "Infinity"),
+        (scalars.Decimal, "1e1001"),
+        (scalars.Decimal, "1" * 1001),
+        (scalars.Decimal, ""),
+        (scalars.Decimal, 1.5),
+        (scalars.Decimal, True),
+        (scalars.UUID, "{0191d3c4-7a2b-7c3d-8e4f-5a6b7c8d9e0f}"),
+        (scalars.UUID, "0191d3c47a2b7c3d8e4f5a6b7c8d9e0f"),
+        (scalars.UUID, 5),
+    ],
+)
+def test_other_forms_are_refused_with_an_example(scalar, text):
+    with pytest.raises(GraphQLError, match=f'^{scalar.__name__} takes a string such as ".+", not '):
+        scalar.parse_value(text)
+
+
+def test_an_error_does_not_repeat_a_long_text():
+    with pytest.raises(GraphQLError) as caught:
+        scalars.UUID.parse_value("x" * 100_000)
+    assert len(str(caught.value)) < 300
+
+
+def nested(levels: int) -> object:
+    value: object = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (2**64, "JSON takes integers of 64 bits; write larger ones as strings."),
+        ({"a": [-(2**63) - 1]}, "JSON takes integers of 64 bits; write larger ones as strings."),
+        (float("inf"), "JSON takes finite numbers."),
+        (float("nan"), "JSON takes finite numbers."),
+        (nested(101), "JSON takes 100 levels at most."),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_json_that_would_not_come_back_is_refused(value, message):
+    with pytest.raises(GraphQLError) as caught:
+        scalars.JSON.parse_value(value)
+    assert str(caught.value) == message
+    with pytest.raises(GraphQLError):
+        scalars.JSON.serialize(value)
+
+
+def test_json_of_a_hundred_levels_is_taken():
+    assert scalars.JSON.parse_value(nested(100)) == nested(100)
+
+
+def test_json_is_read_from_a_document():
+    node = parse_value('{a: [1, "x", true, null, $given, $missing], big: 12}')
+    assert scalars.JSON.parse_literal(node, {"given": 7}) == {"a": [1, "x", True, None, 7, None], "big": 12}
+    with pytest.raises(GraphQLError, match="JSON takes finite numbers"):
+        scalars.JSON.parse_literal(parse_value("1e999"))
