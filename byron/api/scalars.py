@@ -75,6 +75,8 @@ def _json(value: Any, level: int = 0) -> Any:
     """Return a JSON value as it can be stored. Raises GraphQLError for one that would not come back as it is."""
     if value is None or value is Undefined:
         return None
+    if isinstance(value, str) and "\0" in value:
+        raise GraphQLError("JSON takes no character U+0000, which not every Cache can store.")
     if isinstance(value, bool | str):
         return value
     if isinstance(value, dict | list | tuple) and level >= _DEEPEST:
@@ -84,7 +86,7 @@ def _json(value: Any, level: int = 0) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise GraphQLError("JSON takes finite numbers.")
     if isinstance(value, dict):
-        return {key: _json(item, level + 1) for key, item in value.items()}
+        return {_json(key): _json(item, level + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_json(item, level + 1) for item in value]
     return value

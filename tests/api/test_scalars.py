@@ -92,6 +92,8 @@ def nested(levels: int) -> object:
     [
         (2**64, "JSON takes integers of 64 bits; write larger ones as strings."),
         ({"a": [-(2**63) - 1]}, "JSON takes integers of 64 bits; write larger ones as strings."),
+        ({"a\0": 1}, "JSON takes no character U+0000, which not every Cache can store."),
+        (["\0"], "JSON takes no character U+0000, which not every Cache can store."),
         (float("inf"), "JSON takes finite numbers."),
         (float("nan"), "JSON takes finite numbers."),
         (nested(101), "JSON takes 100 levels at most."),
