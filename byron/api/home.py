@@ -173,7 +173,7 @@ def _command(component: Component, command: Command) -> CommandEntry:
         arguments=[f"{each.name}: {each.type}" for each in arguments_of(component, command)],
         returns=str(command.return_type),
         done_by=done_by,
-        roles=", ".join(command.roles),
+        roles=", ".join(command.roles or ()),
         hooks=_hooks(command.hooks),
         description=command.description or "",
     )
