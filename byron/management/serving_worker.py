@@ -23,6 +23,7 @@ from typing import Any
 
 from django.core.checks import run_checks
 from django.core.management.base import SystemCheckError
+from django.db import connections
 from django.utils.module_loading import import_string
 
 #: What a worker says once the application is loaded.
@@ -39,6 +40,9 @@ CONNECTIONS = 512
 IDLE = 75_000
 #: Seconds after which a thread without work ends, and with it its database connections; granian's longest.
 THREAD_IDLE = 600
+
+#: Seconds after which a connection to a SQLite file is opened anew, in case the file is another one.
+SQLITE_AGE = 60
 
 StartResponse = Callable[..., Any]
 Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
@@ -82,6 +86,7 @@ def run_worker(work: Work, parent: Connection) -> None:
         try:
             application = LeavingApplication(import_string(work.application))
             _check()
+            _keep_connections()
         except Exception as error:
             parent.send(f"{type(error).__name__}: {error}")
             raise
@@ -98,6 +103,13 @@ def _check() -> None:
     problems = [found for found in run_checks() if found.is_serious() and not found.is_silenced()]
     if problems:
         raise SystemCheckError("\n".join(str(problem) for problem in problems))
+
+
+def _keep_connections() -> None:
+    """Let threads, which are few and stay, keep their connections to a SQLite file: opening takes as long as a query."""
+    for database in connections.databases.values():
+        if database["ENGINE"] == "django.db.backends.sqlite3" and not database["CONN_MAX_AGE"]:
+            database["CONN_MAX_AGE"] = SQLITE_AGE
 
 
 def _obey(parent: Connection, application: LeavingApplication, work: Work) -> None:
@@ -143,7 +155,7 @@ def _run_granian(work: Work, load: Callable[[], LeavingApplication], ready: Call
         ready()
         return application
 
-    granian = MPServer(
+    granian: Any = MPServer(
         work.application,
         interface=Interfaces.WSGI,
         runtime_mode=RuntimeModes.mt,
@@ -159,7 +171,7 @@ def _run_granian(work: Work, load: Callable[[], LeavingApplication], ready: Call
         log_dictconfig={"formatters": {}, "handlers": {}, "loggers": {"_granian": {"propagate": True}}},
     )
     granian._ssp, granian._sso = None, work.listener
-    granian._shd = SocketHolder(work.listener.fileno(), False, work.backlog)
+    granian._shd = SocketHolder(work.listener.fileno(), False, work.backlog)  # type: ignore[call-arg]
     worker = granian._spawn_worker(0, granian._spawn_wsgi_worker, loader)
     # In this process, which was made for it.
     worker.inner.run()

@@ -21,10 +21,20 @@ def test_without_granian_it_says_what_to_install(monkeypatch):
     assert str(error.value) == "`serve` needs granian, which is not installed: pip install 'byron-framework[serve]'"
 
 
-@pytest.mark.parametrize("options", [["--port", "70000"], ["--workers", "0"], ["--threads", "x"], ["--backlog", "-1"]])
-def test_a_number_out_of_range_is_refused(options):
-    with pytest.raises(CommandError, match="invalid number value"):
-        call_command("serve", *options)
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("port", "70000", "'70000' is not a number from 0 to 65535"),
+        ("workers", "0", "'0' is not a number from 1 to 1024"),
+        ("threads", "x", "'x' is not a number from 1 to 256"),
+        ("backlog", "1.5", "'1.5' is not a number from 1 to 65535"),
+        ("grace", "nan", "'nan' is not a number of seconds from 1 to 3600"),
+        ("grace", "0.5", "'0.5' is not a number of seconds from 1 to 3600"),
+    ],
+)
+def test_a_number_out_of_range_is_refused(option, value, expected):
+    with pytest.raises(CommandError, match=f"--{option}: {expected}"):
+        call_command("serve", f"--{option}={value}")
 
 
 def test_a_host_that_is_not_here_is_an_error():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from argparse import BooleanOptionalAction
+from argparse import ArgumentTypeError, BooleanOptionalAction
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from byron.cache.roles import Role
 from byron.exceptions import ByronError
 from byron.management.preparation import prepare
 from byron.management.serving import Server, Serving, available_cpus, listen, require_granian
+from byron.management.serving_worker import FAREWELL
 
 
 class Command(BaseCommand):
@@ -22,9 +24,7 @@ class Command(BaseCommand):
         default = Serving()
         parser.add_argument("--host", default=default.host, help="Listen at this address.")
         parser.add_argument("--port", type=_number(0, 65535), default=default.port, help="Listen at this port.")
-        parser.add_argument(
-            "--workers", type=_number(1, 1024), help="Run so many processes; default: one for each CPU."
-        )
+        parser.add_argument("--workers", type=_number(1, 1024), help="Run so many processes. Default: one a CPU.")
         parser.add_argument(
             "--threads", type=_number(1, 256), default=default.threads, help="Answer so many requests at once in each."
         )
@@ -32,13 +32,13 @@ class Command(BaseCommand):
             "--backlog", type=_number(1, 65535), default=default.backlog, help="Let so many connections wait, at most."
         )
         parser.add_argument(
-            "--grace", type=float, default=default.grace, help="Give requests so many seconds when a process ends."
+            "--grace", type=_grace, default=default.grace, help="Give requests so many seconds when a process ends."
         )
         parser.add_argument(
             "--access-log",
             action=BooleanOptionalAction,
             default=default.access_log,
-            help="Log a line for each request.",
+            help="Log a line a request.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -64,11 +64,20 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
 
-def _number(least: int, most: int) -> Any:
+def _number(least: int, most: int) -> Callable[[str], int]:
     def number(text: str) -> int:
-        value = int(text)
-        if not least <= value <= most:
-            raise ValueError(text)
-        return value
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
+        return int(text)
 
     return number
+
+
+def _grace(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not FAREWELL <= seconds <= 3600:
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds from {FAREWELL:g} to 3600")
+    return seconds
