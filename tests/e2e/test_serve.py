@@ -79,6 +79,7 @@ class Client(threading.Thread):
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         self.answers: list[str] = []
         self.failures: list[str] = []
+        self.refused = False
         self.enough = threading.Event()
 
     def run(self) -> None:
@@ -88,6 +89,10 @@ class Client(threading.Thread):
                 response = self.connection.getresponse()
                 answer = json.loads(response.read())
                 self.answers.append(answer["data"]["getStudents"][0]["name"])
+            except ConnectionRefusedError:
+                # Nothing was sent. It is how the end of a server looks.
+                self.refused = True
+                break
             except Exception as error:
                 self.failures.append(repr(error))
                 self.connection.close()
@@ -154,6 +159,33 @@ def test_sigterm_answers_every_request_that_was_sent(project):
     for connection in connections:
         connection.close()
     assert api.process.wait(PATIENCE) == 0
+
+
+def test_sigterm_under_load_refuses_connections_and_loses_no_request(project):
+    command(project, NAMED.format(name="Ada"))
+    api = serve(project, "--workers", "2")
+    clients = [Client(project.port) for _ in range(4)]
+    for client in clients:
+        client.start()
+    try:
+        wait_for(lambda: all(len(client.answers) > 5 for client in clients), "every client to be answered")
+        assert api.stop() == 0
+    finally:
+        for client in clients:
+            client.join(PATIENCE)
+            client.enough.set()
+
+    assert [(client.failures, client.refused) for client in clients] == [([], True)] * 4
+
+
+def test_a_signal_to_the_whole_group_ends_it_in_order_too(project):
+    api = serve(project, "--workers", "2")
+
+    os.killpg(api.process.pid, signal.SIGINT)
+
+    assert api.process.wait(PATIENCE) == 0
+    assert "Traceback" not in api.output
+    assert "ERROR" not in api.output
 
 
 def test_a_request_that_takes_longer_than_the_grace_does_not_keep_it_from_ending(project):
