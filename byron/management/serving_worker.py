@@ -106,7 +106,7 @@ def _check() -> None:
 
 
 def _keep_connections() -> None:
-    """Let threads, few and long-lived, keep their connections to a SQLite file: opening one costs as much as a query."""
+    """Let the few, long-lived threads keep their connections to SQLite: opening one costs as much as a query."""
     for database in connections.databases.values():
         if database["ENGINE"] == "django.db.backends.sqlite3" and not database["CONN_MAX_AGE"]:
             database["CONN_MAX_AGE"] = SQLITE_AGE
