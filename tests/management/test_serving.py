@@ -45,9 +45,12 @@ def test_a_host_that_is_not_here_is_an_error():
 def test_a_host_may_be_a_name_or_an_ipv6_address():
     with listen("localhost", 0, 1) as listener:
         assert listener.getsockname()[1]
-    if socket.has_ipv6:
-        with listen("::1", 0, 1) as listener:
-            assert listener.family is socket.AF_INET6
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 here")
+    with listen("::1", 0, 1) as listener:
+        assert listener.family is socket.AF_INET6
 
 
 def test_there_is_a_cpu():

@@ -54,7 +54,15 @@ if CORS_ALLOWED_ORIGINS:
     INSTALLED_APPS += ["corsheaders"]
     MIDDLEWARE.insert(1, "corsheaders.middleware.CorsMiddleware")
     CORS_ALLOW_METHODS = ["GET", "POST", "OPTIONS"]
-    CORS_ALLOW_HEADERS = ["accept", "authorization", "byron-after", "content-type", "traceparent", "x-request-id"]
+    CORS_ALLOW_HEADERS = [
+        "accept",
+        "authorization",
+        "byron-after",
+        "content-type",
+        "traceparent",
+        "x-correlation-id",
+        "x-request-id",
+    ]
     CORS_EXPOSE_HEADERS = ["byron-receipt", "x-request-id"]
 
 # TLS ends at a proxy. Only one that always sets X-Forwarded-Proto itself may be trusted with it.
