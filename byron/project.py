@@ -1,12 +1,14 @@
-"""What a project's settings.py calls: which components it has, and where their Caches are."""
+"""What a project's settings.py calls: which components it has, where their Caches are, which extras it needs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 _SQLITE_OPTIONS = {
     # A transaction that begins as a reader and turns writer fails at once under SQLite; immediate ones wait.
@@ -44,3 +46,11 @@ def _cache_database(name: str, directory: Path, *, is_first: bool) -> dict[str, 
         database.setdefault("CONN_MAX_AGE", 60)
         database.setdefault("CONN_HEALTH_CHECKS", True)
     return database
+
+
+def require_extra(extra: str, module: str, *, setting: str) -> None:
+    """Raise ImproperlyConfigured when a setting in use needs an extra of byron-framework that is not installed."""
+    if find_spec(module) is None:
+        raise ImproperlyConfigured(
+            f"{setting} is set, but {module} is not installed: pip install 'byron-framework[{extra}]', or unset it."
+        )

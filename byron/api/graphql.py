@@ -18,6 +18,7 @@ from byron.api.references import Loaded, ReferenceLoader, attribute_value, is_en
 from byron.api.selection import Columns, Selection, columns_of, entities_of
 from byron.commands.runner import CommandRunner
 from byron.events.event import Event
+from byron.exceptions import CommandError
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import CONNECTION, Attribute, Command, InputType, ObjectType
 from byron.schema.reads import EDGE, PAGE_INFO, additions, arguments_of, entity_name
@@ -25,6 +26,9 @@ from byron.schema.type_ref import TypeRef
 from byron.schema.types import SCALARS
 
 Resolver = Callable[..., Any]
+
+#: The code of an answer that would need an entity that the Cache does not know.
+MISSING = "REFERENCE_MISSING"
 
 
 @dataclass(slots=True)
@@ -147,12 +151,21 @@ class _Builder:
         if target not in self._component.types:
             return lambda source, info: attribute_value(source, attribute)
 
-        def resolve(source: Any, info: GraphQLResolveInfo) -> Any:
+        def entity(info: GraphQLResolveInfo, value: Any, *, required: bool) -> Any:
+            if value is None or is_entity(value):
+                return value
             loaded: Loaded = info.context.loaded
+            found = loaded.get((target, value))
+            if found is None and required:
+                # Events of different keys have no order: it may come later.
+                raise CommandError(f'{attribute.name} refers to {target} "{value}", which is not here.', code=MISSING)
+            return found
+
+        def resolve(source: Any, info: GraphQLResolveInfo) -> Any:
             value = attribute_value(source, attribute)
             if isinstance(value, list | tuple):
-                return [item if is_entity(item) else loaded.get((target, item)) for item in value]
-            return value if value is None or is_entity(value) else loaded.get((target, value))
+                return [entity(info, item, required=attribute.type.items_required) for item in value]
+            return entity(info, value, required=attribute.type.required)
 
         return resolve
 

@@ -93,16 +93,20 @@ def _json(value: Any, level: int = 0) -> Any:
 
 
 def _iso(value: Any) -> str:
-    """Return a date, a time or both in ISO 8601; an event's payload may hold it so already."""
-    if isinstance(value, str):
-        return value
-    return str(value.isoformat()).replace("+00:00", "Z")
+    """Return a date or a time in ISO 8601; an event's payload may hold it so already."""
+    return value if isinstance(value, str) else str(value.isoformat())
+
+
+def _iso_moment(value: Any) -> str:
+    """Return a moment in UTC, in ISO 8601: so it is the same in a mutation's answer and when it is read later."""
+    moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
+    return str(moment.astimezone(datetime.UTC).isoformat()).replace("+00:00", "Z")
 
 
 class DateTime(graphene.Scalar):
-    """A moment with its zone, in ISO 8601: `2024-02-29T12:30:00Z`."""
+    """A moment, in ISO 8601: `2024-02-29T12:30:00Z`. It is taken in any zone and given in UTC."""
 
-    serialize = staticmethod(_iso)
+    serialize = staticmethod(_iso_moment)
     parse_value, parse_literal = map(
         staticmethod, _from_text("DateTime", "2024-02-29T12:30:00Z", f"{_DAY}T{_HOUR}{_ZONE}", _moment)
     )

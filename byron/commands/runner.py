@@ -90,7 +90,11 @@ class CommandRunner:
 
     def _context(self, command: Command, request: HttpRequest | None, columns: Collection[str] = ()) -> Context:
         headers: Mapping[str, str] = request.headers if request is not None else {}
-        trace, correlation = headers.get("traceparent", ""), headers.get("X-Correlation-ID", "")
+        trace = headers.get("traceparent", "")
+        correlation = headers.get("X-Correlation-ID", "")
+        if not _CORRELATION.fullmatch(correlation):
+            # Of byron.api.middleware, when the project has it.
+            correlation = getattr(request, "request_id", "") or new_id()
         return Context(
             db=self._db,
             log=logging.getLogger(f"{self.config.name}.{command.python_name}"),
@@ -99,7 +103,7 @@ class CommandRunner:
             columns=columns,
             config=self.config,
             payloads=self._payloads,
-            correlation_id=correlation if _CORRELATION.fullmatch(correlation) else new_id(),
+            correlation_id=correlation,
             traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
         )
 

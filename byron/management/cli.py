@@ -13,7 +13,7 @@ from django.core.management import ManagementUtility
 
 _SPELLINGS = {"component init": ["startcomponent"]}
 
-_OF_A_PROJECT = frozenset({"dev", "generate", "migrate", "runserver", "runsink"})
+_OF_A_PROJECT = frozenset({"dev", "generate", "migrate", "runserver", "runsink", "serve"})
 
 
 def main(arguments: list[str] | None = None) -> None:

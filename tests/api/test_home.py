@@ -14,6 +14,7 @@ from django.test import override_settings
 from byron.broker.connection import use_broker
 from byron.broker.memory import MemoryBroker
 from byron.schema.installed import installed_components
+from byron.schema.reads import arguments_of
 
 pytestmark = pytest.mark.django_db(databases=["library", "students"])
 
@@ -71,7 +72,7 @@ def test_everything_that_the_schemas_declare_is_there(page):
         for command in component.content.commands:
             assert command.name in page.texts
             assert str(command.return_type) in page.texts
-            for argument in component.arguments(command):
+            for argument in arguments_of(component, command):
                 assert f"{argument.name}: {argument.type}" in page.texts
         for handler in component.content.handlers:
             assert {handler.name, handler.event} <= set(page.texts)

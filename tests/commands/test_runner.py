@@ -54,6 +54,16 @@ def test_the_request_s_trace_and_correlation_go_with_the_events(component, libra
     assert (event.traceparent, event.correlation_id) == (trace, "order-7")
 
 
+@pytest.mark.parametrize(("header", "expected"), [({}, "request-1"), ({"X-Correlation-ID": "order-7"}, "order-7")])
+def test_the_request_s_id_is_the_correlation_unless_another_is_given(component, library, header, expected):
+    request = RequestFactory().post("/", headers=header)
+    request.request_id = "request-1"
+
+    CommandRunner(library).run(library.component.commands["createAuthor"], {"full_name": "Ada"}, request)
+
+    assert [event.correlation_id for event in component.events] == [expected]
+
+
 def test_an_ill_formed_trace_is_left_out(component, library):
     request = RequestFactory().post("/", headers={"traceparent": "x", "X-Correlation-ID": "a b"})
 
