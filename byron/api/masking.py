@@ -7,7 +7,7 @@ from typing import Any
 
 from graphql import FieldNode, GraphQLError
 
-from byron.commands.context import new_id
+from byron.events.ids import new_id
 from byron.exceptions import BrokerUnavailableError, CommandError, OutcomeUnknownError, PublishDeniedError
 from byron.schema.installed import ComponentConfig
 

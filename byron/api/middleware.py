@@ -15,7 +15,8 @@ from time import perf_counter
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.encoding import escape_uri_path
-from uuid_utils.compat import uuid7
+
+from byron.events.ids import new_id
 
 HEADER = "X-Request-ID"
 
@@ -34,7 +35,7 @@ class RequestMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         started = perf_counter()
         given = request.headers.get(HEADER, "")
-        request_id = given if _SANE.fullmatch(given) else str(uuid7())
+        request_id = given if _SANE.fullmatch(given) else new_id()
         request.request_id = request_id  # type: ignore[attr-defined]
         token = _current.set(request_id)
         try:

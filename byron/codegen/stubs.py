@@ -5,25 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from byron.schema.examples import example_arguments
 from byron.schema.model import Command, Component, Handler, ObjectType
+from byron.schema.names import ANYONE, snake_case
 from byron.schema.reads import arguments_of
 from byron.schema.type_ref import TypeRef
-from byron.schema.types import SCALARS
-
-#: A value of each scalar as a client writes it, for the first test of a component.
-EXAMPLES: dict[str, Any] = {
-    "ID": "42",
-    "String": "Ada",
-    "Int": 7,
-    "Float": 1.5,
-    "Boolean": True,
-    "DateTime": "2024-02-29T12:30:00Z",
-    "Date": "2024-02-29",
-    "Time": "12:30:00",
-    "Decimal": "12.50",
-    "UUID": "0191d3c4-7a2b-7c3d-8e4f-5a6b7c8d9e0f",
-    "JSON": {"any": ["value"]},
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +80,15 @@ class RoundTrip:
     creation: Creation
     arguments: dict[str, Any]
     query: Command
+    #: What the mutation announces of these arguments, by the entity's attributes in Python's names.
+    announced: dict[str, Any]
+    #: An attribute that no two entities may share, or empty.
+    unique: str
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """A whole payload, without its id."""
+        return {each.python_name: self.announced.get(each.python_name) for each in self.creation.entity.attributes}
 
 
 def round_trip(component: Component) -> RoundTrip | None:
@@ -102,39 +97,45 @@ def round_trip(component: Component) -> RoundTrip | None:
         creation = creation_of(component, command)
         if creation is None or command.hooks.before or command.hooks.after or not stores(component, creation):
             continue
+        if not _is_open(command):
+            continue
         for query in component.content.commands:
             if _lists(query, creation.entity) or _gets(component, query, creation.entity):
-                return RoundTrip(creation=creation, arguments=_example_arguments(component, command), query=query)
+                return _trip(component, creation, query)
     return None
+
+
+def _trip(component: Component, creation: Creation, query: Command) -> RoundTrip:
+    arguments = example_arguments(component, creation.command)
+    announced: dict[str, Any] = {}
+    for parameter in creation.command.parameters:
+        given = arguments.get(parameter.python_name)
+        if parameter.type.name in component.inputs and not parameter.type.is_list:
+            announced.update({snake_case(name): value for name, value in (given or {}).items()})
+        elif parameter.python_name in arguments:
+            announced[parameter.python_name] = given
+    unique = [each.python_name for each in creation.entity.attributes if each.unique]
+    return RoundTrip(
+        creation=creation,
+        arguments=arguments,
+        query=query,
+        announced=announced,
+        unique=next((name for name in unique if announced.get(name) is not None), ""),
+    )
+
+
+def _is_open(command: Command) -> bool:
+    return command.roles in (None, (ANYONE,))
 
 
 def _lists(query: Command, entity: ObjectType) -> bool:
     returned = query.return_type
-    plain = not query.parameters and not query.hooks.before
+    plain = not query.parameters and not query.hooks.before and _is_open(query)
     return query.type == "query" and plain and returned.is_list and returned.name == entity.name
 
 
 def _gets(component: Component, query: Command, entity: ObjectType) -> bool:
     arguments = arguments_of(component, query)
-    by_id = len(arguments) == 1 and arguments[0].name == "id" and not query.hooks.before
+    by_id = len(arguments) == 1 and arguments[0].name == "id" and not query.hooks.before and _is_open(query)
     single = not query.return_type.is_list and query.return_type.name == entity.name
     return query.type == "query" and by_id and single
-
-
-def _example_arguments(component: Component, command: Command) -> dict[str, Any]:
-    return {
-        parameter.python_name: _example(component, parameter.type)
-        for parameter in command.parameters
-        if parameter.type.required
-    }
-
-
-def _example(component: Component, reference: TypeRef) -> Any:
-    if reference.name in component.enums:
-        value: Any = component.enums[reference.name].values[0]
-    elif reference.name in component.inputs:
-        members = component.inputs[reference.name].attributes
-        value = {member.name: _example(component, member.type) for member in members if member.type.required}
-    else:
-        value = EXAMPLES[reference.name] if reference.name in SCALARS else EXAMPLES["ID"]
-    return [value] if reference.is_list else value

@@ -6,15 +6,17 @@ import logging
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
 from django.apps import apps
 from django.db import models
 from django.http import HttpRequest
-from uuid_utils.compat import uuid7
 
+from byron.events.clock import now
 from byron.events.event import Event
+from byron.events.ids import entity_id, new_id
 from byron.events.payloads import PayloadCodec
 from byron.exceptions import EventError
 from byron.schema import names
@@ -26,11 +28,6 @@ _EVENT_NAME = re.compile(names.EVENT_PATTERN)
 def component_models(config: ComponentConfig) -> SimpleNamespace:
     """Return a component's models by the names that schema.yaml gives them: `db.Student`."""
     return SimpleNamespace(**{name: apps.get_model(config.label, name) for name in config.component.types})
-
-
-def new_id() -> str:
-    """Return a fresh id for an entity: a version 7 UUID as text, so that ids sort by age."""
-    return str(uuid7())
 
 
 def _attributes(entity: models.Model) -> dict[str, Any]:
@@ -90,8 +87,13 @@ class Context:
 
     @staticmethod
     def uuid() -> str:
-        """Return a fresh id for an entity."""
-        return new_id()
+        """Return a fresh id for an entity: a version 7 UUID, so that ids sort by age. A test may choose them."""
+        return entity_id()
+
+    @staticmethod
+    def now() -> datetime:
+        """Return the time, with its zone. A test may stop it."""
+        return now()
 
     def emit(self, name: str, payload: Mapping[str, Any] | models.Model, *, key: str | None = None) -> Event:
         """Emit an event once the command has returned.

@@ -13,13 +13,14 @@ from django.http import HttpRequest
 from byron.broker.base import Broker
 from byron.broker.connection import broker_for
 from byron.commands.access import check_access
-from byron.commands.context import Context, component_models, new_id
+from byron.commands.context import Context, component_models
 from byron.commands.declared import run_declared
 from byron.commands.functions import COMMANDS, HOOKS, load_function
 from byron.commands.results import check_result, load_rows
 from byron.commands.time_limit import TimeLimit
 from byron.conf import byron_settings
 from byron.events.event import Event
+from byron.events.ids import new_id
 from byron.events.payloads import PayloadCodec
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Command

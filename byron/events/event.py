@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from uuid_utils.compat import uuid7
-
-
-def new_event_id() -> str:
-    """Return a fresh event id: a version 7 UUID, so that ids sort by time."""
-    return str(uuid7())
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+from byron.events.clock import now
+from byron.events.ids import new_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +24,8 @@ class Event:
     payload: Mapping[str, Any]
     namespace: str
     source: str
-    id: str = field(default_factory=new_event_id)
-    time: datetime = field(default_factory=_now)
+    id: str = field(default_factory=new_id)
+    time: datetime = field(default_factory=now)
     version: int = 1
     correlation_id: str | None = None
     causation_id: str | None = None

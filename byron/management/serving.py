@@ -226,11 +226,13 @@ class Server:
     def _turn(self) -> None:
         """Wait until something happens, and deal with it."""
         times = [worker.deadline for worker in self._leaving if worker.deadline is not None]
-        if self._ended():
+        # Asked once: a worker that ends after this is among those that are waited for, and wakes the wait.
+        ended = self._ended()
+        if ended:
             times.append(self._next_start)
         if self._reloading:
             times.append(0.0)
-        running = [worker.sentinel for worker in (*self._current, *self._leaving) if worker.exit_code is None]
+        running = [worker.sentinel for worker in (*self._current, *self._leaving) if worker not in ended]
         ready = wait([self._wake, *running], max(0.0, min(times) - monotonic()) if times else None)
         if self._wake in ready:
             os.read(self._wake, 1)

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db.models.functions import Now
-from uuid_utils.compat import uuid7
 
 from byron.cache.members import Member, living_members, this_machine
+from byron.events.ids import new_id
 from byron.models import SinkMember
 from byron.sink.lanes import Lane
 
@@ -32,7 +32,7 @@ class Membership:
 
     def __init__(self, alias: str, consumer: str) -> None:
         #: Ids sort by age, so that lanes stay with those that have them when others join.
-        self.id = str(uuid7())
+        self.id = new_id()
         self._alias = alias
         self._consumer = consumer
         self._beaten: float | None = None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from copy import copy
+from dataclasses import replace
+from datetime import datetime
+from functools import cache
+from itertools import count
 from typing import Any, Self
 
 import msgspec
@@ -13,29 +17,24 @@ from django.http import HttpRequest
 from byron.api.execution import GraphQLService
 from byron.broker.connection import use_broker
 from byron.broker.memory import MemoryBroker
+from byron.cache.checkpoint import last_position
 from byron.cache.roles import Role, acting_as
 from byron.commands.user import User
+from byron.events.clock import stopped_at
 from byron.events.event import Event
+from byron.events.ids import chosen_ids
 from byron.events.payloads import PayloadCodec
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Command
 from byron.schema.reads import arguments_of, entity_name
 from byron.schema.types import SCALARS
 from byron.sink.runner import Sink
+from byron.testing.examples import run_examples
+from byron.testing.failures import GraphQLFailure
+from byron.testing.scenario import Scenario
 
-
-class GraphQLFailure(AssertionError):
-    """A GraphQL request that was answered with errors."""
-
-    def __init__(self, errors: list[dict[str, Any]]) -> None:
-        self.errors = errors
-        super().__init__("; ".join(error["message"] for error in errors))
-
-    @property
-    def code(self) -> str | None:
-        """The first error's `extensions.code`, or None."""
-        code: str | None = self.errors[0].get("extensions", {}).get("code")
-        return code
+#: Seconds that the log in memory is given to take a message.
+_PATIENCE = 1.0
 
 
 class ComponentUnderTest:
@@ -44,7 +43,7 @@ class ComponentUnderTest:
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config
         self.broker = MemoryBroker(config.component.namespace)
-        self._service = GraphQLService(config)
+        self._service = _service(config)
         self._sink = Sink(config, lambda: self.broker)
         self._request: HttpRequest | None = None
         self._payloads = PayloadCodec(config.component)
@@ -52,8 +51,27 @@ class ComponentUnderTest:
     @contextmanager
     def connected(self) -> Iterator[Self]:
         """Let commands find the log in memory for a while."""
-        with use_broker(self.config.component.namespace, self.broker):
+        with ExitStack() as until_the_end:
+            until_the_end.enter_context(use_broker(self.config.component.namespace, self.broker))
+            # What a test chooses ends with it.
+            until_the_end.enter_context(chosen_ids(None))
+            until_the_end.enter_context(stopped_at(None))
+            self._until_the_end = until_the_end
             yield self
+
+    def choose_ids(self, *ids: str) -> None:
+        """Have `ctx.uuid()` give these, in order, for the rest of the test: `component.choose_ids("42")`.
+
+        With none, they are "1", "2", "3" and so on. One more than there are is a LookupError.
+        """
+        self._until_the_end.enter_context(chosen_ids(iter(ids) if ids else map(str, count(1))))
+
+    def stop_clock(self, moment: datetime | str) -> None:
+        """Have `ctx.now()` and the time of events be this, for the rest of the test; with a zone."""
+        at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        if at.tzinfo is None:
+            raise ValueError(f"{moment} has no zone; write it as 2024-02-29T12:30:00Z")
+        self._until_the_end.enter_context(stopped_at(at))
 
     def as_user(self, id: str, /, *, roles: Iterable[str] = (), **claims: Any) -> ComponentUnderTest:
         """Return this component as it is for a user: the same log and Cache, with `ctx.user` set.
@@ -75,6 +93,53 @@ class ComponentUnderTest:
             raise GraphQLFailure(answer.body["errors"])
         data: dict[str, Any] = answer.body["data"]
         return data
+
+    def given(self, *events: Event) -> Scenario:
+        """Put events into the log, as their components would, and apply them: what was before."""
+        return Scenario(self, events)
+
+    def when(self, what: str | Event, /, **arguments: Any) -> Scenario:
+        """Run a command, or have an event arrive; what must come of it is said by the scenario's `then`."""
+        return Scenario(self, ()).when(what, **arguments)
+
+    def examples(self, *, skip: Collection[str] = ()) -> list[str]:
+        """Run the generated example of every event and every command; return their names.
+
+        A command may refuse its example by a CommandError. Anything else that goes wrong is an
+        AssertionError, which lists it. `skip` names those that no example can fit.
+        """
+        return run_examples(self, skip)
+
+    def publish(self, *events: Event) -> None:
+        """Put events into the log, as their components would; made by `byron.testing.event`.
+
+        Raises EventError for one that breaks what this component's schema.yaml says of it.
+        """
+        self.broker.ensure_log()
+        for each in events:
+            self.broker.publish([self._payloads.write(self._completed(each))], _PATIENCE)
+
+    def _completed(self, sparse: Event) -> Event:
+        component = self.config.component
+        return replace(
+            sparse,
+            key=sparse.key or self._payloads.key(sparse.name, sparse.payload),
+            namespace=sparse.namespace or component.namespace,
+            source=sparse.source or component.name,
+            version=self._payloads.version(sparse.name),
+        )
+
+    def forget_pending(self) -> None:
+        """Remove from the log what is not applied yet, such as an event that a handler fails on."""
+        applied = last_position(self.config.alias, self.config.consumer_name)
+        del self.broker.messages[applied:]
+
+    def run(self, name: str, /, **arguments: Any) -> Any:
+        """Run a command of schema.yaml, be it a query or a mutation, and return its value."""
+        commands = self.config.component.commands
+        if name not in commands:
+            raise LookupError(f"schema.yaml declares no command {name!r}; there are: {', '.join(commands) or 'none'}")
+        return self._command(commands[name].type, name, arguments)
 
     def query(self, name: str, /, **arguments: Any) -> Any:
         """Run a query of schema.yaml and return its value, with every attribute but references."""
@@ -131,6 +196,12 @@ class ComponentUnderTest:
         if command.returns_pages:
             return f" {{ nodes {entity} pageInfo {{ hasNextPage endCursor }} totalCount }}"
         return f" {entity}"
+
+
+@cache
+def _service(config: ComponentConfig) -> GraphQLService:
+    # One for all tests: it takes longer to make than a test.
+    return GraphQLService(config)
 
 
 def _json(variables: Mapping[str, Any]) -> dict[str, Any]:

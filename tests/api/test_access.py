@@ -14,7 +14,8 @@ from byron.commands.access import check_access
 from byron.commands.runner import CommandRunner
 from byron.commands.user import User
 from byron.exceptions import CommandError
-from byron.testing.component import ComponentUnderTest, GraphQLFailure
+from byron.testing import GraphQLFailure
+from byron.testing.component import ComponentUnderTest
 from tests.api.issuer import Issuer
 
 pytestmark = pytest.mark.django_db(databases=["library", "students"])

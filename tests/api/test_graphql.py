@@ -12,7 +12,7 @@ from graphql import build_schema, lexicographic_sort_schema, print_schema
 from byron.api.execution import GraphQLService
 from byron.codegen.graphql import graphql_source
 from byron.exceptions import BrokerUnavailableError, OutcomeUnknownError, PublishDeniedError
-from byron.testing.component import GraphQLFailure
+from byron.testing import GraphQLFailure
 from tests.conftest import add_books
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.test.utils import override_settings
 from graphql import get_introspection_query
 
-from byron.testing.component import GraphQLFailure
+from byron.testing import GraphQLFailure
 
 
 def refused(component, document, **variables):

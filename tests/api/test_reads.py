@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from byron.cache.roles import Role, acting_as
-from byron.testing.component import GraphQLFailure
+from byron.testing import GraphQLFailure
 from tests.conftest import add_books
 
 BOOKS = [

@@ -13,7 +13,7 @@ from django.test.utils import override_settings
 from byron.commands.functions import load_function
 from byron.commands.time_limit import TimeLimit, seconds_left
 from byron.exceptions import CommandError
-from byron.testing.component import GraphQLFailure
+from byron.testing import GraphQLFailure
 
 pytestmark = pytest.mark.django_db(databases=["library"])
 

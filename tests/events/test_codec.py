@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byron.events.codec import LONGEST_ID, decode, encode, encode_payload, message_id
-from byron.events.event import Event, Message, StoredMessage, new_event_id
+from byron.events.event import Event, Message, StoredMessage
+from byron.events.ids import new_id
 from byron.exceptions import EventError
 
 texts = st.text(st.characters(codec="utf-8"), max_size=50)
@@ -173,5 +174,5 @@ def test_a_foreign_id_is_made_one_that_any_database_can_hold(foreign: str, id_: 
 
 
 def test_event_ids_sort_by_time() -> None:
-    made = [new_event_id() for _ in range(100)]
+    made = [new_id() for _ in range(100)]
     assert made == sorted(made) and len(set(made)) == 100

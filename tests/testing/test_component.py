@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from byron.testing.component import GraphQLFailure
+from byron.testing import GraphQLFailure
 from tests.conftest import add_books
 
 

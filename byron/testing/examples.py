@@ -1,0 +1,86 @@
+"""Contract tests: everything that schema.yaml declares takes its generated example."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from byron.schema.examples import example_arguments, example_payload
+from byron.schema.model import Command
+from byron.schema.names import ANYONE
+from byron.testing.events import event
+from byron.testing.failures import GraphQLFailure
+
+if TYPE_CHECKING:
+    from byron.testing.component import ComponentUnderTest
+
+#: Codes of answers that are no business decision: the example or the code does not go with the declaration.
+_CONTRADICTIONS = frozenset(
+    {"INTERNAL_ERROR", "BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED", "TIME_LIMIT"}
+)
+
+
+def run_examples(component: ComponentUnderTest, skip: Collection[str] = ()) -> list[str]:
+    """Put an example of each event into the log and apply it, then run each command; return what was run.
+
+    A command may refuse its example by a CommandError: that is its business. Raises AssertionError with
+    everything else that went wrong.
+    """
+    done: list[str] = []
+    problems: list[str] = []
+    for name in _events(component):
+        if name not in skip:
+            done.append(name)
+            problems += _apply(component, name)
+    for command in component.config.component.content.commands:
+        if command.name not in skip:
+            done.append(command.name)
+            problems += _run(component, command)
+    if problems:
+        raise AssertionError("Examples of the schema that its component does not take:\n" + "\n".join(problems))
+    return done
+
+
+def _events(component: ComponentUnderTest) -> Iterator[str]:
+    """Give the events whose shape is known; those that make an entity first."""
+    declared = component.config.component
+    names = dict.fromkeys([*declared.events, *declared.handlers])
+    known = [name for name in names if declared.payload_type(name) is not None]
+    return iter(sorted(known, key=lambda name: not _creates(component, name)))
+
+
+def _creates(component: ComponentUnderTest, name: str) -> bool:
+    handlers = component.config.component.handlers.get(name, ())
+    return any(handler.apply is not None and handler.apply.operation in ("create", "upsert") for handler in handlers)
+
+
+def _apply(component: ComponentUnderTest, name: str) -> Iterator[str]:
+    payload = example_payload(component.config.component, name) or {}
+    try:
+        component.publish(event(name, payload))
+        component.settle()
+    except Exception as error:
+        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+        yield f"  the event {name} with {payload!r}: {type(error).__name__}: {error}{notes}"
+        component.forget_pending()
+
+
+def _run(component: ComponentUnderTest, command: Command) -> Iterator[str]:
+    acting = component if not _roles(command) else component.as_user("example", roles=_roles(command))
+    for complete in (False, True):
+        arguments = example_arguments(component.config.component, command, complete=complete)
+        if complete and arguments == example_arguments(component.config.component, command):
+            return
+        try:
+            acting.run(command.name, **arguments)
+            component.settle()
+        except GraphQLFailure as failure:
+            if failure.code in _CONTRADICTIONS:
+                yield f"  the {command.type} {command.name} with {arguments!r}: {failure.code}: {failure}"
+        except Exception as error:
+            yield f"  what {command.name} emits, given {arguments!r}: {type(error).__name__}: {error}"
+            component.forget_pending()
+
+
+def _roles(command: Command) -> list[str]:
+    return [role for role in command.roles or () if role != ANYONE]

@@ -1,0 +1,104 @@
+"""Given, when, then: what was, what is asked for, and what must come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING, Any, Self
+
+from byron.events.event import Event
+from byron.testing.events import differences, summary
+from byron.testing.failures import GraphQLFailure
+
+if TYPE_CHECKING:
+    from byron.testing.component import ComponentUnderTest
+
+
+class Scenario:
+    """`component.given(event(…)).when("createStudent", name="Ada").then(event("new.student", name="Ada"))`."""
+
+    def __init__(self, component: ComponentUnderTest, given: Sequence[Event]) -> None:
+        self._component = component
+        self._what = ""
+        self._failure: GraphQLFailure | None = None
+        #: What the command returned; None when it was refused.
+        self.result: Any = None
+        component.publish(*given)
+        component.settle()
+        self._before = len(component.events)
+
+    def when(self, what: str | Event, /, **arguments: Any) -> Self:
+        """Run a command of schema.yaml, or have an event arrive and be applied."""
+        self._before = len(self._component.events)
+        if isinstance(what, Event):
+            self._what = what.name
+            self._component.publish(what)
+            self._before += 1
+            self._component.settle()
+            return self
+        self._what = what
+        try:
+            self.result = self._component.run(what, **arguments)
+        except GraphQLFailure as failure:
+            self._failure = failure
+        return self
+
+    def settled(self) -> Self:
+        """Apply everything pending, so that what handlers emit is there."""
+        self._component.settle()
+        return self
+
+    def then(self, *expected: Event) -> Self:
+        """Require that exactly these events were emitted, in this order; of each, what is expected counts."""
+        __tracebackhide__ = True
+        if self._failure is not None:
+            wanted = ", ".join(each.name for each in expected) or "success"
+            raise AssertionError(f"{self._what} was refused, expected was {wanted}:\n  {_told(self._failure)}")
+        report = compare(expected, self._component.events[self._before :])
+        if report:
+            raise AssertionError(f"{self._what} emitted other events than expected:\n{report}")
+        return self
+
+    def then_error(self, code: str, message: str = "") -> Self:
+        """Require that the command was refused with a code, and a message that contains this."""
+        __tracebackhide__ = True
+        if self._failure is None:
+            emitted = "".join(f"\n  {summary(each)}" for each in self._component.events[self._before :])
+            told = f"it returned {self.result!r} and emitted{emitted or ' nothing'}"
+            raise AssertionError(f"{self._what} was expected to be refused with {code}, but {told}")
+        if self._failure.code != code or message not in str(self._failure):
+            wanted = f"{code}: …{message}…" if message else code
+            raise AssertionError(f"{self._what} was refused with\n  {_told(self._failure)}\nexpected was\n  {wanted}")
+        return self
+
+    def then_query(self, name: str, expected: Any, /, **arguments: Any) -> Self:
+        """Require what a query answers once everything is applied."""
+        __tracebackhide__ = True
+        self._component.settle()
+        found = self._component.query(name, **arguments)
+        assert found == expected, f"{name} answers\n  {found!r}\nexpected was\n  {expected!r}"
+        return self
+
+
+def compare(expected: Sequence[Event], found: Sequence[Event]) -> str:
+    """Return how events differ from those expected, event by event; empty when they do not."""
+    matcher = SequenceMatcher(None, [each.name for each in expected], [each.name for each in found], autojunk=False)
+    lines: list[str] = []
+    differs = False
+    for kind, first, last, begin, end in matcher.get_opcodes():
+        if kind == "equal":
+            for wanted, emitted in zip(expected[first:last], found[begin:end], strict=True):
+                wrong = differences(wanted, emitted)
+                lines.append(f"  {'≠' if wrong else '='} {emitted.name}")
+                lines += [f"      {line}" for line in wrong]
+                differs = differs or bool(wrong)
+        else:
+            lines += [f"  - {summary(wanted)}   expected, and not emitted" for wanted in expected[first:last]]
+            lines += [f"  + {summary(emitted)}   emitted, and not expected" for emitted in found[begin:end]]
+            differs = True
+    return "\n".join(lines) if differs else ""
+
+
+def _told(failure: GraphQLFailure) -> str:
+    told = f"{failure.code}: {failure}"
+    return f"{told} (its traceback is in the captured log)" if failure.code == "INTERNAL_ERROR" else told

@@ -1,0 +1,185 @@
+"""Given, when, then; and what a failure says to someone who did not write the test."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from unittest.mock import ANY
+
+import pytest
+
+from byron.exceptions import EventError
+from byron.testing import event
+
+BOOK = {"title": "Emma", "genre": "DRAMA", "author": "a1", "tags": []}
+
+
+def failure(action):
+    """Return the message of the AssertionError that this raises."""
+    with pytest.raises(AssertionError) as failed:
+        action()
+    return str(failed.value)
+
+
+def test_a_command_emits_what_is_expected(component):
+    component.when("addBook", data=BOOK).then(
+        event("new.book", title="Emma", genre="DRAMA"), event("drama.added", id=ANY)
+    )
+
+
+def test_what_was_before_is_applied(component):
+    given = component.given(event("new.author", id="a1", full_name="Ada", born_on=None))
+    given.when("createAuthor", fullName="Ada").then_error("CONFLICT", "already exists")
+
+
+def test_an_event_may_arrive_instead(component):
+    scenario = component.given(event("new.book", id="b1", price=None, **BOOK)).when(event("book.gone", id="b1")).then()
+    scenario.then_query("getBook", None, id="b1")
+
+
+def test_a_query_answers(component):
+    component.given(event("new.author", id="a1", full_name="Ada", born_on=None)).when("getAuthor", id="a1").then()
+    assert component.when("getAuthor", id="a1").result == {"id": "a1", "fullName": "Ada", "bornOn": None}
+
+
+def test_names_may_be_spelt_either_way_and_values_as_json_or_as_python_has_them(component):
+    component.when("createAuthor", fullName="Ada", bornOn="1815-12-10").then(
+        event("new.author", full_name="Ada", bornOn=datetime(1815, 12, 10).date())
+    )
+    component.when("createAuthor", fullName="Bob", bornOn="1815-12-10").then(
+        event("new.author", {"fullName": "Bob"}, born_on="1815-12-10")
+    )
+
+
+def test_what_differs_is_told_event_by_event(component):
+    told = failure(
+        lambda: component.when("addBook", data=BOOK).then(
+            event("new.book", title="Persuasion", genre="DRAMA", pages=200), event("shelf.full"), event("drama.added")
+        )
+    )
+    assert told == (
+        "addBook emitted other events than expected:\n"
+        "  ≠ new.book\n"
+        "      title: expected 'Persuasion', found 'Emma'\n"
+        "      pages: expected 200, found nothing\n"
+        "  - shelf.full()   expected, and not emitted\n"
+        "  = drama.added"
+    )
+
+
+def test_an_event_that_was_not_expected_is_told(component):
+    component.choose_ids("b1")
+    told = failure(lambda: component.when("addBook", data=BOOK).then(event("new.book")))
+    assert told == (
+        "addBook emitted other events than expected:\n"
+        "  = new.book\n"
+        "  + drama.added(id='b1')   emitted, and not expected"
+    )
+
+
+def test_a_key_is_compared_where_it_is_given(component):
+    told = failure(lambda: component.when("createAuthor", fullName="Ada").then(event("new.author", key="k")))
+    assert "key: expected 'k', found '" in told
+
+
+def test_a_refusal_that_was_not_expected_is_told(component):
+    told = failure(lambda: component.when("addBook", data={**BOOK, "title": " "}).then(event("new.book")))
+    assert told == "addBook was refused, expected was new.book:\n  NO_TITLE: A book needs a title."
+
+
+def test_a_masked_error_leads_to_its_traceback(component):
+    told = failure(lambda: component.when("closeLibrary", genre="POETRY").then())
+    assert told.startswith("closeLibrary was refused, expected was success:\n  INTERNAL_ERROR: Something went wrong")
+    assert told.endswith("(its traceback is in the captured log)")
+
+
+def test_a_success_that_was_not_expected_is_told(component):
+    component.choose_ids("a1")
+    told = failure(lambda: component.when("createAuthor", fullName="Ada").then_error("CONFLICT"))
+    assert told == (
+        "createAuthor was expected to be refused with CONFLICT, but it returned "
+        "{'id': 'a1', 'fullName': 'Ada', 'bornOn': None} and emitted\n"
+        "  new.author(id='a1', full_name='Ada', born_on=None)"
+    )
+
+
+def test_another_refusal_than_expected_is_told(component):
+    scenario = component.when("addBook", data={**BOOK, "title": ""})
+    assert failure(lambda: scenario.then_error("CONFLICT")) == (
+        "addBook was refused with\n  NO_TITLE: A book needs a title.\nexpected was\n  CONFLICT"
+    )
+    assert "expected was\n  NO_TITLE: …too long…" in failure(lambda: scenario.then_error("NO_TITLE", "too long"))
+
+
+def test_another_answer_than_expected_is_told(component):
+    told = failure(lambda: component.when("createAuthor", fullName="Ada").then_query("howMany", 2))
+    assert told.startswith("howMany answers\n  0\nexpected was\n  2")
+
+
+def test_an_unknown_command_is_told_with_those_there_are(component):
+    with pytest.raises(LookupError, match="declares no command 'addBok'; there are: listBooks, getBook"):
+        component.when("addBok")
+
+
+def test_an_event_that_breaks_its_declaration_is_refused(component):
+    with pytest.raises(EventError, match=r"does not fit Book: Object missing required field `genre`"):
+        component.given(event("new.book", id="1", title="x"))
+
+
+def test_an_event_without_a_key_is_refused(component):
+    with pytest.raises(EventError, match=r"payload of book\.gone has no 'id'"):
+        component.given(event("book.gone"))
+
+
+# Chosen ids and a stopped clock.
+
+
+def test_ids_are_those_chosen(component):
+    component.choose_ids("42", "43")
+    assert component.mutate("createAuthor", fullName="Ada")["id"] == "42"
+    assert component.mutate("createAuthor", fullName="Bob")["id"] == "43"
+    assert "INTERNAL_ERROR" in failure(lambda: component.when("createAuthor", fullName="Cy").then())
+
+
+def test_ids_are_counted_when_none_is_chosen(component):
+    component.choose_ids()
+    assert [component.mutate("createAuthor", fullName=name)["id"] for name in "abc"] == ["1", "2", "3"]
+
+
+def test_ids_of_another_test_are_forgotten(component):
+    assert len(component.mutate("createAuthor", fullName="Ada")["id"]) == 36
+
+
+def test_events_have_the_time_that_the_clock_was_stopped_at(component):
+    component.stop_clock("2024-02-29T12:30:00+01:00")
+    component.mutate("createAuthor", fullName="Ada")
+    assert component.events[0].time == datetime(2024, 2, 29, 11, 30, tzinfo=UTC)
+    with pytest.raises(ValueError, match="has no zone"):
+        component.stop_clock("2024-02-29T12:30:00")
+
+
+# Examples.
+
+
+def test_the_example_of_everything_that_is_declared_is_taken(component, library):
+    # One that fails on purpose.
+    done = component.examples(skip=["closeLibrary"])
+
+    assert {"new.book", "everything.made", "book.gone"} <= set(done)
+    assert {command.name for command in library.component.content.commands} - set(done) == {"closeLibrary"}
+
+
+def test_what_does_not_take_its_example_is_told(component, monkeypatch):
+    def broken(ctx):
+        return "many"
+
+    def refuse(ctx, event):
+        raise RuntimeError("no such author")
+
+    monkeypatch.setattr("library.api.commands.how_many.how_many", broken)
+    monkeypatch.setattr("library.hooks.refuse_cursed.refuse_cursed", refuse)
+    told = failure(component.examples)
+
+    assert "the event new.book with {'id': '42', 'title': 'Ada', 'genre': 'POETRY'" in told
+    assert "RuntimeError: no such author" in told
+    assert "the query howMany with {}: INTERNAL_ERROR" in told
+    assert "createAuthor" not in told
