@@ -44,6 +44,8 @@ def creation_of(component: Component, command: Command) -> Creation | None:
     entity = component.types.get(command.return_type.name)
     if command.type != "mutation" or entity is None or command.return_type.is_list:
         return None
+    if command.emit is not None and command.emit.operation != "create":
+        return None
     if command.emit is not None:
         return Creation(command=command, entity=entity, event=command.emit.event)
     event = event_of(component, entity)

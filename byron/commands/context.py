@@ -30,7 +30,7 @@ def component_models(config: ComponentConfig) -> SimpleNamespace:
     return SimpleNamespace(**{name: apps.get_model(config.label, name) for name in config.component.types})
 
 
-def _attributes(entity: models.Model) -> dict[str, Any]:
+def attributes_of(entity: models.Model) -> dict[str, Any]:
     """Return what a payload says of an entity: every attribute, references as ids."""
     return {field.name: getattr(entity, field.attname) for field in entity._meta.concrete_fields}
 
@@ -51,7 +51,7 @@ def new_event(
     """
     if not _EVENT_NAME.fullmatch(name):
         raise EventError(f"{name!r} cannot name an event: use words joined by dots, such as new.student.")
-    content = _attributes(payload) if isinstance(payload, models.Model) else dict(payload)
+    content = attributes_of(payload) if isinstance(payload, models.Model) else dict(payload)
     return Event(
         name=name,
         key=payloads.key(name, content) if key is None else key,

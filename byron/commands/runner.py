@@ -80,7 +80,9 @@ class CommandRunner:
             changed = load_function(self.config, HOOKS, hook)(context, given)
             given = given if changed is None else dict(changed)
         if command.is_declared:
-            value = run_declared(context, command, given)
+            # An argument that was left out is no null: an update leaves its attribute alone.
+            passed = {name: each for name, each in given.items() if each is not None or name in arguments}
+            value = run_declared(context, command, passed)
         else:
             value = load_function(self.config, COMMANDS, command.name)(context, **given)
         value = load_rows(value, context.columns)

@@ -9,9 +9,13 @@ from byron.schema.loader import Path
 from byron.schema.model import Command, Emit, InputAttribute, ObjectType, Parameter, Read
 from byron.schema.problems import did_you_mean, listed, nearest, quoted
 from byron.schema.reads import OWN_ARGUMENTS
+from byron.schema.type_ref import TypeRef
 
 #: What goes with which kinds of `read:`.
 _READ_OPTIONS = {"filter": ("list", "count"), "order": ("list",), "limit": ("list",), "by": ("get",)}
+
+
+_ID = TypeRef(name="ID", required=True)
 
 
 def check_commands(declarations: Declarations) -> Found:
@@ -121,23 +125,48 @@ class _Emitting:
     def check(self, emit: Emit) -> Found:
         returned = self._command.return_type
         component = self._declarations.component
+        if emit.target and not self._declarations.type_in_doubt(emit.target) and emit.target not in component.types:
+            yield from self._declarations.unknown((*self._path, "emit", emit.operation), emit.target, component.types)
+            return
         if not self._declarations.is_sound(returned) or returned.name in component.inputs:
             return
-        if returned.name not in component.types or returned.is_list:
-            message = f"emit: makes one entity, so returnType must be one of the types; it is {quoted(str(returned))}"
+        if returned.name not in component.types or returned.is_list or emit.target not in ("", returned.name):
+            wanted = f"{emit.target}!" if emit.target else "one of the types"
+            message = f"emit: is about one entity, so returnType must be {wanted}; it is {quoted(str(returned))}"
             yield (*self._path, "returnType"), "B023", message
             return
-        yield from self._event(emit, returned.name)
-        yield from self._parameters(component.types[returned.name])
+        entity = component.types[returned.name]
+        yield from self._event(emit, entity)
+        yield from self._parameters(emit, entity)
 
-    def _event(self, emit: Emit, entity: str) -> Found:
+    def _event(self, emit: Emit, entity: ObjectType) -> Found:
         event = self._declarations.component.events.get(emit.event)
-        if event is None or event.payload == entity or event.payload not in self._declarations.shapes:
+        shape = self._declarations.shapes.get(event.payload) if event is not None else None
+        if event is None or shape is None or self._declarations.type_in_doubt(event.payload):
             return
-        message = f"{event.name} carries {event.payload}, and this command makes {entity}; make them one"
-        yield (*self._path, "emit", "event"), "B022", message
+        path = (*self._path, "emit", "event")
+        if emit.operation == "create":
+            if shape.name != entity.name:
+                message = f"{event.name} carries {shape.name}, and this command makes {entity.name}; make them one"
+                yield path, "B022", message
+            return
+        sent = {"id"} if emit.operation == "delete" else {"id", *(each.name for each in self._given())}
+        known = {"id", *shape.attribute} if isinstance(shape, ObjectType) else set(shape.attribute)
+        required = [each.name for each in shape.attributes if each.type.required and each.name != "id"]
+        if required:
+            message = f"{event.name} carries {shape.name}, which requires {listed(required)}"
+            part = "what changes" if emit.operation == "update" else "the id alone"
+            remedy = "make that optional in an input, or do not declare the event"
+            yield path, "B022", f"{message}, and {emit.operation}: sends {part}; {remedy}"
+        elif sent - known:
+            message = f"{event.name} carries {shape.name}, which has no {listed(sorted(sent - known))}"
+            yield path, "B022", f"{message}; add it there, or remove the parameter"
 
-    def _parameters(self, entity: ObjectType) -> Found:
+    def _given(self) -> Iterator[Parameter | InputAttribute]:
+        for parameter in self._command.parameters:
+            yield from self._members(parameter)
+
+    def _parameters(self, emit: Emit, entity: ObjectType) -> Found:
         inputs = self._declarations.component.inputs
         given: dict[str, str] = {}
         misspelt: set[str | None] = set()
@@ -154,12 +183,20 @@ class _Emitting:
                     yield path, "B022", f"{both} both give {quoted(member.name)}; remove one"
                 if member.name not in entity.attribute:
                     misspelt.add(nearest(member.name, entity.attribute))
-                yield from self._fit(path, member, entity)
-        known = given.keys() | misspelt
-        missing = [a.name for a in entity.attributes if a.type.required and a.name not in known]
-        if missing and complete:
-            message = f"no parameter gives {listed(missing)}, which {entity.name} requires; add it or write Python"
+                yield from self._fit(emit, path, member, entity)
+        if not complete:
+            return
+        if emit.operation == "create":
+            known = given.keys() | misspelt
+            missing = [a.name for a in entity.attributes if a.type.required and a.name not in known]
+        else:
+            missing = [] if "id" in given else ["id"]
+        if missing:
+            needed = f"which {entity.name} requires" if emit.operation == "create" else f"of the {entity.name} meant"
+            message = f"no parameter gives {listed(missing)}, {needed}; add it or write Python"
             yield (*self._path, "emit"), "B023", message
+        elif emit.operation == "update" and given.keys() == {"id"}:
+            yield (*self._path, "emit"), "B023", "no parameter gives what changes; add it or write Python"
 
     def _members(self, parameter: Parameter) -> Iterator[Parameter | InputAttribute]:
         """Give what a parameter of a declared mutation gives: itself, or its input's attributes."""
@@ -170,16 +207,25 @@ class _Emitting:
             members: Sequence[InputAttribute] = inputs[parameter.type.name].attributes
             yield from members
 
-    def _fit(self, path: Path, given: Parameter | InputAttribute, entity: ObjectType) -> Found:
-        attribute = entity.attribute.get(given.name)
-        if attribute is None:
-            if given.name == "id":
-                yield path, "B023", "emit: makes the id itself; remove this parameter"
-            else:
-                hint = did_you_mean(given.name, entity.attribute) or "; remove it, or write Python"
-                yield path, "B023", f"{entity.name} has no attribute {quoted(given.name)} to take this parameter{hint}"
+    def _fit(self, emit: Emit, path: Path, given: Parameter | InputAttribute, entity: ObjectType) -> Found:
+        if given.name == "id":
+            yield from self._identity(emit, path, given)
             return
-        fitting = self._declarations.misfit(given.type, attribute.type)
+        attribute = entity.attribute.get(given.name)
+        if emit.operation == "delete":
+            yield path, "B023", f"delete: takes the id alone; remove {quoted(given.name)}"
+            return
+        if attribute is None:
+            hint = did_you_mean(given.name, entity.attribute) or "; remove it, or write Python"
+            yield path, "B023", f"{entity.name} has no attribute {quoted(given.name)} to take this parameter{hint}"
+            return
+        fitting = self._declarations.misfit(given.type, attribute.type, complete=emit.operation == "create")
         if fitting:
             taken = f"{quoted(given.name)} is {quoted(str(given.type))}, and {entity.name} takes {quoted(str(fitting))}"
             yield path, "B023", f"{taken}; make them one"
+
+    def _identity(self, emit: Emit, path: Path, given: Parameter | InputAttribute) -> Found:
+        if emit.operation == "create":
+            yield path, "B023", "emit: makes the id itself; remove this parameter"
+        elif given.type != _ID:
+            yield path, "B023", f'"id" is {quoted(str(given.type))}, and {emit.operation}: takes "ID!"; make them one'

@@ -203,9 +203,30 @@ class Read(Declaration):
 
 
 class Emit(Declaration):
-    """What a mutation emits, with no Python: its parameters and a new id."""
+    """What a mutation emits, with no Python: a new entity, what changes of one, or that one is gone."""
 
     event: EventName
+    update: Annotated[TypeName | None, _Given()] = Field(
+        None, description="Emit what changes of the entity of this type with the id given."
+    )
+    delete: Annotated[TypeName | None, _Given()] = Field(
+        None, description="Emit that the entity of this type with the id given is gone."
+    )
+
+    @model_validator(mode="after")
+    def _one_operation(self) -> Emit:
+        if self.update is not None and self.delete is not None:
+            raise PydanticCustomError("at_most_one", "", {"keys": ("update", "delete")})
+        return self
+
+    @property
+    def operation(self) -> Literal["create", "update", "delete"]:
+        return "update" if self.update else "delete" if self.delete else "create"
+
+    @property
+    def target(self) -> str:
+        """The type whose entity is updated or deleted; empty for a new one, which is what the command returns."""
+        return self.update or self.delete or ""
 
 
 class Apply(Declaration):
@@ -348,6 +369,7 @@ class Component(Declaration):
 
     def carries_whole(self, event: str) -> bool:
         """Whether an event's payload must be complete: it is declared, emitted or stored as a whole."""
-        emitted = any(command.emit is not None and command.emit.event == event for command in self.content.commands)
+        emits = [command.emit for command in self.content.commands if command.emit is not None]
+        emitted = any(emit.event == event and emit.operation == "create" for emit in emits)
         stored = any(handler.apply is not None and handler.apply.create for handler in self.handlers.get(event, ()))
         return event in self.events or emitted or stored

@@ -45,6 +45,8 @@ def describe(detail: ErrorDetails, path: Path, document: Document) -> tuple[str,
         return "B011", f"{quoted(key)} is an empty list; it needs at least one entry"
     if kind == "exactly_one":
         return "B022", f"{quoted(key)} takes exactly one of the keys {', '.join(context['keys'])}"
+    if kind == "at_most_one":
+        return "B022", f"{quoted(key)} takes at most one of the keys {', '.join(context['keys'])}"
     if kind == "type_expression":
         return "B017", f'{quoted(value)} is not a type; write one as "Int", "Int!" or "[Int!]!"'
     if kind == "string_pattern_mismatch":

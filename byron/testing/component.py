@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from copy import copy
 from dataclasses import replace
 from datetime import datetime
-from functools import cache
 from itertools import count
 from typing import Any, Self
 
@@ -25,7 +24,7 @@ from byron.events.event import Event
 from byron.events.ids import chosen_ids
 from byron.events.payloads import PayloadCodec
 from byron.schema.installed import ComponentConfig
-from byron.schema.model import Command
+from byron.schema.model import Command, Component
 from byron.schema.reads import arguments_of, entity_name
 from byron.schema.types import SCALARS
 from byron.sink.runner import Sink
@@ -198,10 +197,15 @@ class ComponentUnderTest:
         return f" {entity}"
 
 
-@cache
+_services: dict[str, tuple[Component, GraphQLService]] = {}
+
+
 def _service(config: ComponentConfig) -> GraphQLService:
     # One for all tests: it takes longer to make than a test.
-    return GraphQLService(config)
+    known = _services.get(config.label)
+    if known is None or known[0] is not config.component:
+        known = _services[config.label] = (config.component, GraphQLService(config))
+    return known[1]
 
 
 def _json(variables: Mapping[str, Any]) -> dict[str, Any]:

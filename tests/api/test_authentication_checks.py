@@ -23,6 +23,9 @@ def test_each_mutation_without_roles_is_a_warning(authentication):
     warnings = messages("byron.W002")
 
     assert [warning.msg for warning in warnings] == [
+        "The mutation changeBook of library is open to everyone.",
+        "The mutation removeBook of library is open to everyone.",
+        "The mutation renameAuthor of library is open to everyone.",
         "The mutation makeEverything of library is open to everyone.",
         "The mutation createStudent of students is open to everyone.",
     ]

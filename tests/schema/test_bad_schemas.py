@@ -1468,6 +1468,82 @@ COMMANDS = [
         '6:79: B014 "--a" cannot be a name here: an attribute\'s name, with - before it for descending',
     ),
     _bad(
+        "emit: update and delete in all their wrong ways",
+        """
+        name: A
+        namespace: B
+        content:
+          inputs:
+            - {name: Part, attributes: [{name: id, type: ID!}, {name: b, type: String}]}
+            - {name: Whole, attributes: [{name: id, type: ID!}, {name: a, type: Int!}]}
+          types: [{name: T, attributes: [{name: a, type: Int!}, {name: b, type: String}]}]
+          events: [{name: t.whole, payload: T}, {name: t.part, payload: Part}, {name: t.other, payload: Whole}]
+          commands:
+            - {name: c1, type: mutation, returnType: T!, emit: {event: e, update: T, delete: T}}
+            - {name: c2, type: mutation, returnType: T!, emit: {event: e, update: X}}
+            - {name: c3, type: mutation, returnType: Int!, emit: {event: e, update: T}}
+            - name: c4
+              type: mutation
+              returnType: T!
+              emit: {event: e, update: T}
+              parameters: [{name: b, type: String}]
+            - name: c5
+              type: mutation
+              returnType: T!
+              emit: {event: e, update: T}
+              parameters: [{name: id, type: ID!}]
+            - name: c6
+              type: mutation
+              returnType: T!
+              emit: {event: e, update: T}
+              parameters: [{name: id, type: ID}, {name: c, type: Int}, {name: a, type: String}]
+            - name: c7
+              type: mutation
+              returnType: T!
+              emit: {event: e, delete: T}
+              parameters: [{name: id, type: ID!}, {name: b, type: String}]
+            - name: c8
+              type: mutation
+              returnType: T!
+              emit: {event: t.whole, update: T}
+              parameters: [{name: id, type: ID!}, {name: a, type: Int}]
+            - name: c9
+              type: mutation
+              returnType: T!
+              emit: {event: t.part, update: T}
+              parameters: [{name: id, type: ID!}, {name: a, type: Int}]
+            - name: c10
+              type: mutation
+              returnType: T!
+              emit: {event: t.other, delete: T}
+              parameters: [{name: id, type: ID!}]
+            - name: right
+              type: mutation
+              returnType: T!
+              emit: {event: t.part, update: T}
+              parameters: [{name: id, type: ID!}, {name: b, type: String}]
+            - name: gone
+              type: mutation
+              returnType: T!
+              emit: {event: t.gone, delete: T}
+              parameters: [{name: id, type: ID!}]
+        """,
+        '10:56: B022 "emit" takes at most one of the keys update, delete',
+        '11:75: B012 unknown type "X"',
+        '12:46: B023 emit: is about one entity, so returnType must be T!; it is "Int!"',
+        "16:13: B023 no parameter gives id, of the T meant; add it or write Python",
+        "21:13: B023 no parameter gives what changes; add it or write Python",
+        '27:20: B023 "id" is "ID", and update: takes "ID!"; make them one',
+        '27:42: B023 T has no attribute "c" to take this parameter; remove it, or write Python',
+        '27:64: B023 "a" is "String", and T takes "Int!"; make them one',
+        '32:43: B023 delete: takes the id alone; remove "b"',
+        "36:21: B022 t.whole carries T, which requires a, and update: sends what changes; make that "
+        "optional in an input, or do not declare the event",
+        "41:21: B022 t.part carries Part, which has no a; add it there, or remove the parameter",
+        "46:21: B022 t.other carries Whole, which requires a, and delete: sends the id alone; make that "
+        "optional in an input, or do not declare the event",
+    ),
+    _bad(
         "emit: in all its wrong ways",
         """
         name: A
@@ -1504,14 +1580,14 @@ COMMANDS = [
             - {name: c5, type: mutation, returnType: Boolean, emit: {event: x}}
         """,
         "13:55: B023 no parameter gives a, b, which T requires; add it or write Python",
-        '14:46: B023 emit: makes one entity, so returnType must be one of the types; it is "[T]"',
+        '14:46: B023 emit: is about one entity, so returnType must be one of the types; it is "[T]"',
         "18:21: B022 e carries I, and this command makes T; make them one",
         '20:11: B023 "a" is "Int", and T takes "Int!"; make them one',
         '21:11: B023 "b" is "[Int]!", and T takes "[Int!]!"; make them one',
         "22:11: B023 emit: makes the id itself; remove this parameter",
         '29:11: B023 T has no attribute "z" to take this parameter; remove it, or write Python',
         '30:11: B022 "i" and "a" both give "a"; remove one',
-        '32:46: B023 emit: makes one entity, so returnType must be one of the types; it is "Boolean"',
+        '32:46: B023 emit: is about one entity, so returnType must be one of the types; it is "Boolean"',
     ),
     _bad(
         "unknown types in declared commands, told once",

@@ -1,0 +1,87 @@
+"""Declared mutations: `emit:` and a client's arguments → an event, and the entity that it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import models
+
+from byron.commands.context import Context, attributes_of
+from byron.exceptions import CommandError, EventError
+from byron.schema.model import Command, Component, Emit, ObjectType
+
+
+def run_emit(context: Context, command: Command, emit: Emit, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Do what an `emit:` says, and return the entity as it will be, or was when it is deleted.
+
+    `arguments` holds those that were given. Raises CommandError for an entity that is not there, a value
+    that is taken, and arguments that make no valid event.
+    """
+    component = context.config.component
+    entity = component.types[command.return_type.name]
+    given = _flat(component, command, arguments)
+    if emit.operation == "create":
+        made = {"id": context.uuid(), **{each.python_name: given.get(each.python_name) for each in entity.attributes}}
+        _announce(context, emit, entity, made)
+        return made
+    standing = _find(context, entity, given.pop("id"))
+    if emit.operation == "delete":
+        _announce(context, emit, entity, {"id": standing["id"]})
+        return standing
+    _refuse_nulls(entity, given)
+    # Not compared with the Cache: it may be behind, and a value that seems to stand may be gone in the log.
+    _announce(context, emit, entity, {"id": standing["id"], **given})
+    return {**standing, **given}
+
+
+def _flat(component: Component, command: Command, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments with those of input types laid out flat."""
+    given: dict[str, Any] = {}
+    for parameter in command.parameters:
+        if parameter.python_name not in arguments:
+            continue
+        value = arguments[parameter.python_name]
+        if parameter.type.name in component.inputs and not parameter.type.is_list:
+            given.update(value or {})
+        else:
+            given[parameter.python_name] = value
+    return given
+
+
+def _find(context: Context, entity: ObjectType, identity: str) -> dict[str, Any]:
+    model: type[models.Model] = getattr(context.db, entity.name)
+    found = model._default_manager.filter(pk=identity).first()
+    if found is None:
+        message = f'There is no {entity.name} "{identity}" here; if it was just made, try again in a moment.'
+        raise CommandError(message, code="NOT_FOUND")
+    return attributes_of(found)
+
+
+def _refuse_nulls(entity: ObjectType, given: Mapping[str, Any]) -> None:
+    for attribute in entity.attributes:
+        if attribute.type.required and given.get(attribute.python_name, "") is None:
+            message = f"{attribute.name} cannot be null; leave it out to keep it as it is."
+            raise CommandError(message, code="BAD_USER_INPUT")
+
+
+def _announce(context: Context, emit: Emit, entity: ObjectType, payload: Mapping[str, Any]) -> None:
+    try:
+        context.payloads.encode(emit.event, payload)
+    except EventError as error:
+        # The client's arguments are all that is in it: GraphQL's types do not say everything, such as an id's length.
+        raise CommandError(str(error), code="BAD_USER_INPUT") from error
+    _check_unique(context, entity, payload)
+    context.emit(emit.event, payload)
+
+
+def _check_unique(context: Context, entity: ObjectType, payload: Mapping[str, Any]) -> None:
+    """Refuse a value that another entity in the Cache has. Raises CommandError with code CONFLICT."""
+    model: type[models.Model] = getattr(context.db, entity.name)
+    for attribute in entity.attributes:
+        value = payload.get(attribute.python_name)
+        if not attribute.unique or value is None:
+            continue
+        others = model._default_manager.exclude(pk=payload["id"])
+        if others.filter(**{attribute.python_name: value}).exists():
+            raise CommandError(f'{entity.name} with {attribute.name} "{value}" already exists.', code="CONFLICT")
