@@ -36,6 +36,13 @@ class ByronSettings:
     sink_retry_delay: float = 0.5
     #: Longest pause between two tries of a failing handler, in seconds.
     sink_retry_limit: float = 30.0
+    #: What receipts are signed with, the same for all components of a system. Empty: SECRET_KEY; under DEBUG, nothing
+    #: secret.
+    receipt_key: str = ""
+    #: Seconds that a request with a receipt waits for the Cache, at most.
+    receipt_timeout: float = 2.0
+    #: Name of a cookie in which browsers keep their receipts. Empty: none.
+    receipt_cookie: str = ""
     #: Bytes of a GraphQL request's body, at most.
     api_max_body_bytes: int = 1024 * 1024
     #: Tokens of a GraphQL document, at most.
@@ -74,6 +81,13 @@ class ByronSettings:
     @property
     def introspection_enabled(self) -> bool:
         return bool(django_settings.DEBUG) if self.api_introspection is None else self.api_introspection
+
+    @property
+    def receipt_secret(self) -> str:
+        """What receipts are signed with."""
+        if self.receipt_key:
+            return self.receipt_key
+        return "development" if django_settings.DEBUG else str(django_settings.SECRET_KEY)
 
     @property
     def state_path(self) -> Path:

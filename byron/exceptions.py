@@ -23,6 +23,10 @@ class EventError(ByronError):
     """An event that cannot be encoded, addressed or decoded."""
 
 
+class ReceiptError(ByronError):
+    """A text that is no receipt, or one of another system."""
+
+
 class BrokerError(ByronError):
     """The broker refused or failed an operation."""
 

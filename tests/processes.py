@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -158,11 +158,17 @@ class System:
 
     def graphql(self, query: str, path: str = "/graphql/", **variables: Any) -> Any:
         """Run a GraphQL document over HTTP and return the answer, errors and all."""
+        with self.request(query, path, **variables) as response:
+            return json.loads(response.read())
+
+    def request(
+        self, query: str, path: str = "/graphql/", *, headers: Mapping[str, str] | None = None, **variables: Any
+    ) -> Any:
+        """Run a GraphQL document over HTTP and return the response, to be read."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         url = f"http://127.0.0.1:{self.port}{path}"
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=10) as response:
-            return json.loads(response.read())
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json", **(headers or {})})
+        return urllib.request.urlopen(request, timeout=10)
 
     def end(self) -> None:
         for running in reversed(self._running):

@@ -16,6 +16,7 @@ from byron.api.documents import MOST_PROBLEMS, parse_document
 from byron.api.graphql import Execution, build_schema
 from byron.api.limits import check_cost
 from byron.api.masking import BAD_USER_INPUT, METHOD_NOT_ALLOWED, PARSE_FAILED, VALIDATION_FAILED, formatted, refusal_of
+from byron.api.receipts import Receipts
 from byron.conf import byron_settings
 from byron.events.event import Event
 from byron.schema.installed import ComponentConfig
@@ -41,6 +42,7 @@ class GraphQLService:
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config
         self.schema: GraphQLSchema = build_schema(config).graphql_schema
+        self.receipts = Receipts(config)
         self._parsed = lru_cache(maxsize=512)(parse_document)
 
     def execute(

@@ -17,6 +17,7 @@ from byron.api.access import Refusal, identify
 from byron.api.errors import RequestError, failure
 from byron.api.execution import Answer, GraphQLService
 from byron.api.media_types import GRAPHQL_JSON, HTML, JSON, preferred
+from byron.api.receipts import give, sealed
 from byron.api.requests import PARAMETERS, read_request
 from byron.api.responses import graphql_response
 from byron.conf import byron_settings
@@ -67,6 +68,9 @@ class GraphQLView(View):
         refusal = identify(request)
         if refusal is not None:
             return _refused(refusal, media_type)
+        waited = self._service.receipts.wait(request)
+        if waited.refusal is not None:
+            return _refused(waited.refusal, media_type)
         answer = self._service.execute(
             wanted.query,
             wanted.variables,
@@ -74,7 +78,14 @@ class GraphQLView(View):
             request=request,
             queries_only=request.method != "POST",
         )
-        return _response(answer, media_type)
+        receipt = self._service.receipts.issue(answer.events)
+        said = {**waited.extensions, **({"receipt": sealed(receipt)} if receipt is not None else {})}
+        if said:
+            answer.body["extensions"] = {"byron": said}
+        response = _response(answer, media_type)
+        if receipt is not None:
+            give(receipt, request, response)
+        return response
 
     @property
     def _service(self) -> GraphQLService:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -83,6 +83,10 @@ class Consumer(Closing):
         """Stop receiving; a durable consumer stays at the broker. Idempotent."""
 
 
+class Listener(Closing):
+    """Someone who listens to a topic."""
+
+
 class Broker(Closing):
     """One namespace's event log. Thread-safe; one per process and namespace is enough."""
 
@@ -139,6 +143,17 @@ class Broker(Closing):
         each other: the caller sees to it that there is one. One that is not durable is forgotten by
         the broker some minutes after it was closed. Raises BrokerUnavailableError, and LogMismatchError
         when the log is missing or ends before `after`.
+        """
+
+    @abstractmethod
+    def signal(self, topic: str) -> None:
+        """Tell every process that listens to a topic, now and without waiting. It may get lost: a hint, no message."""
+
+    @abstractmethod
+    def listen(self, topic: str, heard: Callable[[], None]) -> Listener:
+        """Have a function called, on a thread of the broker's, whenever a topic is signalled; until it is closed.
+
+        It must return at once. It is called too when signals may have been missed, as after an outage.
         """
 
     @abstractmethod

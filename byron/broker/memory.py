@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from time import monotonic, time
 
-from byron.broker.base import Acknowledgement, Broker, Consumer, LogInfo
+from byron.broker.base import Acknowledgement, Broker, Consumer, Listener, LogInfo
 from byron.events.event import Message, StoredMessage
 from byron.events.subjects import SLOTS, split_subject
 from byron.exceptions import BrokerError, BrokerUnavailableError, ConsumerLostError, LogMismatchError
@@ -30,6 +30,7 @@ class MemoryBroker(Broker):
         self._available = True
         self._outages = 0
         self._closed = False
+        self._listeners: list[MemoryListener] = []
         self._changed = threading.Condition()
 
     @property
@@ -125,6 +126,17 @@ class MemoryBroker(Broker):
             raise LogMismatchError(f"The log ends at position {last}, before the checkpoint {after}.")
         return MemoryConsumer(self, frozenset(events), frozenset(slots), after)
 
+    def signal(self, topic: str) -> None:
+        with self._changed:
+            listeners = [each for each in self._listeners if each.topic == topic] if self._available else []
+        for each in listeners:
+            each.heard()
+
+    def listen(self, topic: str, heard: Callable[[], None]) -> Listener:
+        listener = MemoryListener(self._listeners, topic, heard)
+        self._listeners.append(listener)
+        return listener
+
     def is_connected(self) -> bool:
         return self._available and not self._closed
 
@@ -132,6 +144,19 @@ class MemoryBroker(Broker):
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+
+class MemoryListener(Listener):
+    """One who listens to a topic of a MemoryBroker."""
+
+    def __init__(self, among: list[MemoryListener], topic: str, heard: Callable[[], None]) -> None:
+        self.topic = topic
+        self.heard = heard
+        self._among = among
+
+    def close(self) -> None:
+        if self in self._among:
+            self._among.remove(self)
 
 
 class MemoryConsumer(Consumer):

@@ -19,8 +19,9 @@ from byron.broker.nats_durable import consumer_config
 from byron.broker.nats_link import Link
 from byron.broker.nats_publisher import Publisher
 from byron.broker.nats_session import Request, Session, UnansweredError, public_addresses
+from byron.broker.nats_signals import NatsListener, send_signal
 from byron.events.event import Message, StoredMessage
-from byron.events.subjects import SLOTS, event_filters, namespace_filter, stream_name
+from byron.events.subjects import SLOTS, event_filters, namespace_filter, signal_subject, stream_name
 from byron.exceptions import BrokerError, BrokerUnavailableError, LogMismatchError
 
 T = TypeVar("T")
@@ -170,6 +171,12 @@ class NatsBroker(Broker):
         consumer = NatsConsumer(self._connection()[0], self._stream, config)
         self._call(consumer.start)
         return consumer
+
+    def signal(self, topic: str) -> None:
+        send_signal(self._connection()[0], signal_subject(self.namespace, topic))
+
+    def listen(self, topic: str, heard: Callable[[], None]) -> NatsListener:
+        return NatsListener(self._connection()[0], signal_subject(self.namespace, topic), heard)
 
     def is_connected(self) -> bool:
         link = self._link

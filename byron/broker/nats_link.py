@@ -91,6 +91,13 @@ class Link:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def start(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Start a task on the loop, from any thread, and do not wait for it."""
+        if self._closed or not self._thread.is_alive():
+            coroutine.close()
+            return
+        self.loop.call_soon_threadsafe(self.spawn, coroutine)
+
     @property
     def is_connected(self) -> bool:
         return self._session is not None and self._session.is_alive

@@ -74,6 +74,16 @@ def decode_key(token: str) -> str:
     return key
 
 
+def signal_subject(namespace: str, topic: str) -> str:
+    """Return the subject of hints between processes. No namespace begins with `_`, so no log takes them."""
+    return f"_byron.{namespace.lower()}.{topic}"
+
+
+def applied_topic(consumer: str) -> str:
+    """Return the topic on which a component's Sink tells that its Cache has moved on."""
+    return f"applied.{consumer}"
+
+
 def event_subject(namespace: str, event: str, key: str) -> str:
     """Return the subject on which an event about this key is published."""
     return f"{namespace.lower()}.{slot_of(key)}.{encode_key(key)}.{event}"

@@ -25,7 +25,7 @@ from byron.cache.trouble import is_trouble, remedy_for
 from byron.conf import byron_settings
 from byron.events.codec import message_id
 from byron.events.event import StoredMessage
-from byron.events.subjects import split_subject
+from byron.events.subjects import applied_topic, split_subject
 from byron.exceptions import BrokerError, LaneLostError, LogMismatchError
 from byron.schema.installed import ComponentConfig
 from byron.sink.batch import BatchApplier
@@ -160,6 +160,7 @@ class LaneWorker:
             looked_out = self._careful and self._look_out(rest[0])
             position = self._batches.apply(rest, self._stop.is_set)
             consumer.acknowledge(position)
+            broker.signal(applied_topic(self._config.consumer_name))
             left = [message for message in rest if message.position > position]
             self._progress.applied += len(rest) - len(left)
             rest = left
@@ -185,13 +186,13 @@ class LaneWorker:
             while not self._stop.is_set():
                 self.turn(broker, consumer, _POLL)
                 self._pause = _PAUSES[0]
-                self._retry_parked()
+                self._retry_parked(broker)
                 self._note_lag(consumer)
 
     def _publish(self, broker: Broker) -> None:
         self._progress.emitted += self._batches.outbox.relay(broker)
 
-    def _retry_parked(self) -> None:
+    def _retry_parked(self, broker: Broker) -> None:
         if not self._batches.parking.keys or time.monotonic() < self._retries_at:
             return
         for key_digest in self._batches.parking.due():
@@ -199,6 +200,7 @@ class LaneWorker:
                 return
             applied, _ = self._batches.retry(key_digest)
             self._progress.applied += applied
+            broker.signal(applied_topic(self._config.consumer_name))
         self._retries_at = time.monotonic() + _RETRY_INTERVAL
 
     def _note_lag(self, consumer: Consumer) -> None:

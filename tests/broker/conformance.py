@@ -54,6 +54,45 @@ def positions(items: Iterable[StoredMessage]) -> list[int]:
     return [item.position for item in items]
 
 
+class SignalConformance:
+    """Hints between processes."""
+
+    def test_those_who_listen_hear_a_signal(self, broker: Broker) -> None:
+        heard: list[str] = []
+        with broker.listen("a", lambda: heard.append("a")), broker.listen("b", lambda: heard.append("b")):
+            # Listening begins with a call where signals may have been missed before.
+            eventually(lambda: broker.is_connected(), "the broker to be connected")
+            self._until(broker, "a", heard)
+            # Signals of one process arrive in order: after this, none of the first ones is on its way.
+            self._until(broker, "b", heard)
+            heard.clear()
+            self._until(broker, "b", heard)
+            assert "a" not in heard
+
+    def test_who_no_longer_listens_hears_nothing(self, broker: Broker) -> None:
+        heard: list[int] = []
+        broker.listen("a", lambda: heard.append(1)).close()
+        others: list[str] = []
+        with broker.listen("a", lambda: others.append("a")):
+            self._until(broker, "a", others)
+            others.clear()
+            self._until(broker, "a", others)
+        assert heard == []
+
+    def test_a_signal_to_nobody_is_nothing(self, broker: Broker) -> None:
+        broker.signal("nobody")
+
+    @staticmethod
+    def _until(broker: Broker, topic: str, heard: list[str]) -> None:
+        """Signal until it is heard: a signal may get lost, in the beginning for want of a subscription."""
+
+        def signalled() -> bool:
+            broker.signal(topic)
+            return topic in heard
+
+        eventually(signalled, "the signal to be heard")
+
+
 class LogConformance:
     """Publishing to the log and reading it by position."""
 
@@ -383,5 +422,5 @@ def _get(broker: Broker, position: int) -> StoredMessage:
     return stored
 
 
-class BrokerConformance(LogConformance, ConsumerConformance):
+class BrokerConformance(LogConformance, ConsumerConformance, SignalConformance):
     """All of it. A subclass gives the fixtures `broker`, with a log, and `empty_broker`, without one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,23 @@ def test_querying_students_returns_the_inserted_data(hello):
     assert made == {"id": made["id"], "name": "John Doe", "course": "Computer Science", "ingress": 2020}
     wait_for(lambda: students(hello) == [made], "the student to be in the Cache")
     assert f"new.student  {made['id']}" in hello.manage("events").stdout
+
+
+def test_a_query_with_a_receipt_sees_what_was_just_written(hello):
+    hello.serve()
+    hello.sink()
+    for number in range(50):
+        receipt = hello.request(CREATE, name=f"student {number}").headers["Byron-Receipt"]
+        answer = hello.request(READ, headers={"Byron-After": receipt, "Byron-Consistency": "strict"})
+        assert len(json.loads(answer.read())["data"]["getStudents"]) == number + 1
+
+
+def test_a_receipt_is_waited_for_without_the_broker_and_the_sink_for_a_bounded_time(hello):
+    hello.serve()
+    receipt = hello.request(CREATE, name="Ada").headers["Byron-Receipt"]
+    answer = json.loads(hello.request(READ, headers={"Byron-After": receipt}).read())
+
+    assert answer == {"data": {"getStudents": []}, "extensions": {"byron": {"stale": True, "reason": "pending"}}}
 
 
 def test_the_api_answers_without_a_sink_which_catches_up_later(hello):

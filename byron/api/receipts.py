@@ -1,0 +1,136 @@
+"""Receipts over HTTP: given after a mutation, and waited for before what comes next.
+
+`Byron-Receipt` and `extensions.byron.receipt` give one; `Byron-After` sends it back, to any component of the
+system; `Byron-Consistency: strict` would rather have an error than an answer from a Cache that is behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest, HttpResponse
+from graphql import GraphQLError
+
+from byron.api.access import Refusal
+from byron.broker.base import Broker
+from byron.broker.connection import broker_for
+from byron.cache.applied import AppliedWatch, Standing
+from byron.conf import byron_settings
+from byron.events.event import Event
+from byron.events.receipt import Receipt
+from byron.exceptions import BrokerError, ReceiptError
+from byron.schema.installed import ComponentConfig
+
+RECEIPT_HEADER, AFTER_HEADER, CONSISTENCY_HEADER = "Byron-Receipt", "Byron-After", "Byron-Consistency"
+
+#: Seconds that a browser keeps its receipt: longer than a Sink is behind when all is well.
+_COOKIE_AGE = 60
+
+_MESSAGES = {
+    Standing.PENDING: "This component has not applied what the receipt is about yet.",
+    Standing.PARKED: "This component could not apply what the receipt is about; it is set aside.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waited:
+    """What a request's receipts came to: what the answer says of it, or why there is none."""
+
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+    refusal: Refusal | None = None
+
+
+class Receipts:
+    """One component's dealings with receipts."""
+
+    def __init__(self, config: ComponentConfig) -> None:
+        self._config = config
+        self._namespace = config.component.namespace
+        self._watch = AppliedWatch(config.alias, config.consumer_name)
+
+    def wait(self, request: HttpRequest) -> Waited:
+        """Wait until the Cache has applied what the request's receipts are about, for some time."""
+        try:
+            receipts = _receipts(request)
+        except ReceiptError as error:
+            return Waited(refusal=_refusal(str(error), "BAD_RECEIPT", 400))
+        consistency = request.headers.get(CONSISTENCY_HEADER, "eventual").lower()
+        if consistency not in ("eventual", "strict"):
+            return Waited(refusal=_refusal(f"{CONSISTENCY_HEADER} is strict or eventual.", "BAD_REQUEST", 400))
+        handled = self._config.component.handlers
+        positions = {
+            each.position: each.slot
+            for receipt in receipts
+            if receipt.namespace.lower() == self._namespace.lower()
+            for each in receipt.events
+            if each.name in handled
+        }
+        if not positions:
+            return Waited()
+        standing = self._watch.wait(self._broker(), positions, byron_settings().receipt_timeout)
+        if standing is Standing.APPLIED:
+            return Waited()
+        if consistency == "strict":
+            code = "NOT_APPLIED_YET" if standing is Standing.PENDING else "EVENT_PARKED"
+            return Waited(refusal=_refusal(_MESSAGES[standing], code, 503))
+        return Waited(extensions={"stale": True, "reason": standing.value})
+
+    def issue(self, events: Sequence[Event]) -> Receipt | None:
+        """Return the receipt for what a request has emitted; None when that is nothing."""
+        return Receipt.of(self._namespace, events) if events else None
+
+    def _broker(self) -> Broker | None:
+        try:
+            return broker_for(self._namespace)
+        except (BrokerError, ImproperlyConfigured):
+            # Without signals the Cache is asked now and then.
+            return None
+
+
+def sealed(receipt: Receipt) -> str:
+    """Return the text of a receipt as clients of this system get it."""
+    return receipt.sealed(byron_settings().receipt_secret)
+
+
+def give(receipt: Receipt, request: HttpRequest, response: HttpResponse) -> None:
+    """Put a receipt into a response's headers, and where it is wanted into the browser's cookie."""
+    settings = byron_settings()
+    response[RECEIPT_HEADER] = sealed(receipt)
+    if settings.receipt_cookie:
+        earlier = _from_cookie(request)
+        kept = receipt if earlier is None or earlier.namespace != receipt.namespace else earlier.joined(receipt)
+        response.set_cookie(
+            settings.receipt_cookie,
+            sealed(kept),
+            max_age=_COOKIE_AGE,
+            secure=request.is_secure(),
+            httponly=True,
+            samesite="Lax",
+        )
+
+
+def _receipts(request: HttpRequest) -> list[Receipt]:
+    """Return the receipts that a request has: several are separated by commas. Raises ReceiptError."""
+    secret = byron_settings().receipt_secret
+    texts = [text.strip() for text in request.headers.get(AFTER_HEADER, "").split(",")]
+    found = [Receipt.opened(text, secret) for text in texts if text]
+    kept = _from_cookie(request)
+    return found or ([kept] if kept is not None else [])
+
+
+def _from_cookie(request: HttpRequest) -> Receipt | None:
+    settings = byron_settings()
+    text = request.COOKIES.get(settings.receipt_cookie, "") if settings.receipt_cookie else ""
+    try:
+        return Receipt.opened(text, settings.receipt_secret) if text else None
+    except ReceiptError:
+        # Of an earlier key or version: the client cannot help it.
+        return None
+
+
+def _refusal(message: str, code: str, status: int) -> Refusal:
+    headers = {"Retry-After": "1"} if status == 503 else {}
+    return Refusal(status=status, errors=(GraphQLError(message, extensions={"code": code}),), headers=headers)
