@@ -116,7 +116,7 @@ class MemoryBroker(Broker):
         *,
         slots: Sequence[int] = range(SLOTS),
         durable: bool = True,
-    ) -> MemoryConsumer:
+    ) -> Consumer:
         if not events:
             raise BrokerError(f"Consumer {name!r} needs the name of at least one event.")
         with self._changed:

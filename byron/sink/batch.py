@@ -57,7 +57,8 @@ class BatchApplier:
         self._lane = lane
         self._owner = owner
         self._payloads = PayloadCodec(config.component)
-        self._applier = Applier(config, self._payloads)
+        #: What runs the handlers. Tests put one in its place that fails.
+        self.applier = Applier(config, self._payloads)
 
     def apply(self, messages: Sequence[StoredMessage], stopping: Callable[[], bool] = lambda: False) -> int:
         """Apply messages in order and return the position up to which all are dealt with.
@@ -104,7 +105,7 @@ class BatchApplier:
             lock_checkpoints(self._alias, self._lane.consumer, self._lane.slots, self._owner)
             begun, problem = self.parking.begin(key_digest)
         applied = []
-        self._applier.emitted.clear()
+        self.applier.emitted.clear()
         deadline = time.monotonic() + _LONGEST_TRANSACTION
         with transaction.atomic(using=self._alias):
             lock_checkpoints(self._alias, self._lane.consumer, self._lane.slots, self._owner)
@@ -135,7 +136,7 @@ class BatchApplier:
         apply_free: Callable[[Sequence[Incoming], Callable[[], bool]], int],
     ) -> int:
         """Deal with what is new of a batch, inside a transaction that holds the checkpoint."""
-        self._applier.emitted.clear()
+        self.applier.emitted.clear()
         standing = lock_checkpoints(self._alias, self._lane.consumer, self._lane.slots, self._owner)
         fresh = _beyond(standing, items)
         if not fresh:
@@ -197,9 +198,9 @@ class BatchApplier:
     def _together(self, items: Sequence[Incoming], enough: Callable[[], bool]) -> int:
         """Apply events in the hope that none fails: no savepoints, and rows that are created are stored together."""
         if len(items) < 2:
-            return self._applier.apply(items, enough)
+            return self.applier.apply(items, enough)
         with unit_of_work(self._alias):
-            return self._applier.apply(items, enough)
+            return self.applier.apply(items, enough)
 
     def _one_by_one(self, items: Sequence[Incoming], enough: Callable[[], bool]) -> int:
         """Apply events in a savepoint each; park those that fail, and what comes behind them."""
@@ -217,29 +218,29 @@ class BatchApplier:
 
     def _try(self, item: Incoming) -> Problem | None:
         """Apply an event in a savepoint, or say why it cannot be. Raises what is not the event's fault."""
-        emitted = len(self._applier.emitted)
+        emitted = len(self.applier.emitted)
         try:
             with transaction.atomic(using=self._alias):
-                self._applier.apply([item])
+                self.applier.apply([item])
                 self._require_intact()
         except Exception as error:
             if self._is_external(error):
                 raise
-            del self._applier.emitted[emitted:]
-            return Problem(error=error, handler=self._applier.handler, passes=not isinstance(error, EventError))
+            del self.applier.emitted[emitted:]
+            return Problem(error=error, handler=self.applier.handler, passes=not isinstance(error, EventError))
         return None
 
     def _require_intact(self) -> None:
         """Raise an error when Django will roll back what seems to be applied."""
         if connections[self._alias].needs_rollback:
             raise TransactionManagementError(
-                f"The handler {self._applier.handler} went on after a database error, which undoes all that it did. "
+                f"The handler {self.applier.handler} went on after a database error, which undoes all that it did. "
                 "Catch such an error around a `with transaction.atomic(...)` of your own."
             )
 
     def _store_emitted(self) -> None:
-        self.outbox.store([emission for emission in self._applier.emitted if self._is_new(emission)])
-        self._applier.emitted.clear()
+        self.outbox.store([emission for emission in self.applier.emitted if self._is_new(emission)])
+        self.applier.emitted.clear()
 
     def _is_new(self, emission: Emission) -> bool:
         return emission.cause.position > self.emitted_until.get(split_subject(emission.cause.subject)[1], 0)

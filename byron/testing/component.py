@@ -31,6 +31,7 @@ from byron.sink.runner import Sink
 from byron.testing.examples import run_examples
 from byron.testing.failures import GraphQLFailure
 from byron.testing.scenario import Scenario
+from byron.testing.survival import Survival
 
 #: Seconds that the log in memory is given to take a message.
 _PATIENCE = 1.0
@@ -155,6 +156,19 @@ class ComponentUnderTest:
         """
         with acting_as(Role.SINK):
             return self._sink.settle()
+
+    def survives(self, *events: Event, across_keys: bool = True, examples: int = 40, seed: int | None = None) -> None:
+        """Require that the Cache ends the same whatever happens to the Sink, for what was emitted and these events.
+
+        Generated fault schedules have events delivered again, processes that end at any step, handlers that fail
+        once, several lanes, other orders across keys, and a Cache that is lost. They are the same `examples` each
+        time, others for each `seed`. Each begins with an empty Cache, and leaves this component as it was. Without
+        `across_keys` there is one lane, and nothing passes an event of another key. Raises SurvivalError, an
+        AssertionError that tells the smallest schedule found; MissingExtraError; EventError and LookupError for
+        events that this component cannot get.
+        """
+        __tracebackhide__ = True
+        Survival(self.config, self.broker, events, across_keys=across_keys).check(examples=examples, seed=seed)
 
     @property
     def events(self) -> list[Event]:

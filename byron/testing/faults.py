@@ -1,0 +1,261 @@
+"""Faults from outside: a process that ends before a step, a handler that fails, a log that delivers again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from django.db import connections, transaction
+
+from byron.broker.base import Acknowledgement, Consumer
+from byron.broker.memory import MemoryBroker
+from byron.events.codec import message_id
+from byron.events.event import Message, StoredMessage
+from byron.events.payloads import PayloadCodec
+from byron.events.subjects import SLOTS, decode_key, split_subject
+from byron.schema.installed import ComponentConfig
+from byron.sink.apply import Applier, Incoming
+from byron.testing.schedule import Crash, Step
+
+#: Seconds that pass when a Cache is lost: the broker has forgotten which ids it had.
+_LONG_AFTER = 86400.0
+
+_WRITES = ("INSERT", "UPDATE", "DELETE")
+
+
+class ProcessEnd(BaseException):
+    """Stands for the end of the process: nothing catches it, nothing is let go of in order."""
+
+
+class HandlerFailure(Exception):
+    """A handler that failed because the schedule says so."""
+
+
+class Faults:
+    """The faults to come in a rehearsal, and the story of what happened."""
+
+    def __init__(self) -> None:
+        self.story: list[str] = []
+        #: How often the handlers of an event will fail, by the event's id.
+        self.failures: dict[str, int] = {}
+        #: What the story calls events that are not emitted by handlers, by their ids.
+        self.names: Mapping[str, str] = {}
+        self._crash: Crash | None = None
+        self._done = 0
+
+    @contextmanager
+    def crashing(self, crash: Crash | None) -> Iterator[None]:
+        """Have the process end where a crash says."""
+        self._crash, self._done = crash, 0
+        try:
+            yield
+        finally:
+            self._crash = None
+
+    def tell(self, line: str) -> None:
+        self.story.append(line)
+
+    def listed(self, messages: Sequence[Message | StoredMessage]) -> str:
+        """Return what the story calls these messages."""
+        return listing(
+            [self.names.get(message.headers["ce-id"]) or f"{label(message)} (emitted)" for message in messages]
+        )
+
+    def pass_by(self, step: Step, what: str) -> None:
+        """Go on with a step, or end the process before it."""
+        if self.until_crash(step) == 0:
+            self.end(what)
+        self.count(step)
+
+    def until_crash(self, step: Step) -> int | None:
+        """Return how many steps of a kind will be done before the process ends; None when it will not at one."""
+        return self._crash.done - self._done if self._crash is not None and self._crash.step is step else None
+
+    def count(self, step: Step, done: int = 1) -> None:
+        if self._crash is not None and self._crash.step is step:
+            self._done += done
+
+    def end(self, what: str) -> None:
+        """End the process. Raises ProcessEnd."""
+        self._crash = None
+        self.tell(f"The process ends before {what}.")
+        raise ProcessEnd
+
+
+class FaultyLog(MemoryBroker):
+    """A log in memory whose readers and publishers meet faults."""
+
+    def __init__(self, namespace: str, faults: Faults) -> None:
+        super().__init__(namespace)
+        self._faults = faults
+        self.ensure_log()
+
+    def publish(self, messages: Sequence[Message], timeout: float) -> list[Acknowledgement]:
+        if not messages:
+            return []
+        listed = self._faults.listed(messages)
+        self._faults.pass_by(Step.PUBLISH, f"{listed} is published")
+        self._faults.tell(f"The Sink publishes {listed}.")
+        return super().publish(messages, timeout)
+
+    def put(self, messages: Sequence[Message]) -> None:
+        """Append messages as others do."""
+        super().publish(messages, 1)
+
+    def grow_old(self) -> None:
+        """Let so much time pass that the ids of what was published are forgotten."""
+        self.messages[:] = [replace(each, logged=each.logged - _LONG_AFTER) for each in self.messages]
+        self._positions.clear()
+
+    def consumer(
+        self,
+        name: str,
+        events: Sequence[str],
+        after: int,
+        *,
+        slots: Sequence[int] = range(SLOTS),
+        durable: bool = True,
+    ) -> FaultyReader:
+        def at(position: int) -> Consumer:
+            return super(FaultyLog, self).consumer(name, events, position, slots=slots, durable=durable)
+
+        return FaultyReader(at, after, self._faults)
+
+
+class FaultyReader(Consumer):
+    """A reader of the log that is given as many events as the schedule says, and some of them again."""
+
+    def __init__(self, at: Callable[[int], Consumer], after: int, faults: Faults) -> None:
+        #: How many events a fetch gives at most; None for no limit of its own.
+        self.limit: int | None = None
+        self._at = at
+        self._reader = at(after)
+        self._faults = faults
+        self._given: list[StoredMessage] = []
+
+    def go_back(self, count: int) -> None:
+        """Have the last events come again, as a broker does that has lost their acknowledgement."""
+        again = self._given[-count:] if count else []
+        if again:
+            self._reader.close()
+            self._reader = self._at(again[0].position - 1)
+            del self._given[-count:]
+            self._faults.tell(f"{self._faults.listed(again)} will be delivered again.")
+
+    def fetch(self, limit: int, timeout: float) -> list[StoredMessage]:
+        found = self._reader.fetch(limit if self.limit is None else min(limit, self.limit), timeout)
+        self._given += found
+        return found
+
+    def acknowledge(self, position: int) -> None:
+        self._faults.pass_by(Step.ACKNOWLEDGE, "it acknowledges what it has stored")
+        self._reader.acknowledge(position)
+
+    def pending(self) -> int:
+        return self._reader.pending()
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+class FaultyApplier(Applier):
+    """Applies events by their handlers, which fail, or end the process, where the schedule says so."""
+
+    def __init__(self, config: ComponentConfig, payloads: PayloadCodec, faults: Faults) -> None:
+        super().__init__(config, payloads)
+        self._faults = faults
+
+    def apply(self, items: Sequence[Incoming], enough: Callable[[], bool] = lambda: False) -> int:
+        faults = self._faults
+        crash = faults.until_crash(Step.HANDLER)
+        failing = next((place for place, item in enumerate(items) if faults.failures.get(_id(item))), len(items))
+        if crash is not None and crash < len(items) and crash <= failing:
+            self._apply(items[:crash], enough)
+            faults.end(f"the handler of {faults.listed([items[crash].message])}")
+        faults.count(Step.HANDLER, min(failing + 1, len(items)))
+        if failing < len(items):
+            self._apply(items[: failing + 1], enough)
+            faults.failures[_id(items[failing])] -= 1
+            culprit = faults.listed([items[failing].message])
+            faults.tell(f"The handler of {culprit} fails at its end; what the transaction did is undone.")
+            raise HandlerFailure("A fault of the schedule.")
+        return self._apply(items, enough)
+
+    def _apply(self, items: Sequence[Incoming], enough: Callable[[], bool]) -> int:
+        if items:
+            together = " in one batch" if len(items) > 1 else ""
+            self._faults.tell(f"The Sink applies {self._faults.listed([item.message for item in items])}{together}.")
+        return super().apply(items, enough)
+
+
+def _id(item: Incoming) -> str:
+    return message_id(item.message)
+
+
+class Statements:
+    """Watches what is asked of the Cache. In a test's transaction, a savepoint stands for each of the Sink's."""
+
+    def __init__(self, alias: str, faults: Faults) -> None:
+        self._alias = alias
+        self._faults = faults
+        self._depth = 0
+        self._undone = False
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Let the process end before a commit, or before a statement outside of transactions."""
+        with connections[self._alias].execute_wrapper(self):
+            yield
+
+    def forget(self) -> None:
+        """Be as a new process is: in no transaction."""
+        self._depth = 0
+        # Where the process ended inside of an atomic block without a savepoint, Django holds the test's for spoilt.
+        transaction.set_rollback(False, using=self._alias)
+
+    def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        verb = sql.split(None, 1)[0]
+        if verb == "SAVEPOINT":
+            self._depth += 1
+        elif verb == "ROLLBACK":
+            self._undone = True
+        elif verb == "RELEASE":
+            if self._depth == 1 and not self._undone:
+                self._commit(execute, sql, params, many, context)
+            self._undone = False
+            self._depth -= 1
+        elif self._depth == 0 and verb in _WRITES:
+            self._faults.pass_by(Step.NOTE, _described(verb, sql))
+        return execute(sql, params, many, context)
+
+    def _commit(self, execute: Callable[..., Any], sql: str, *rest: Any) -> None:
+        try:
+            self._faults.pass_by(Step.COMMIT, "the commit")
+        except ProcessEnd:
+            # What the database does with the transaction of a client that is gone.
+            execute(sql.replace("RELEASE", "ROLLBACK TO", 1), *rest)
+            execute(sql, *rest)
+            self._depth = 0
+            raise
+
+
+def _described(verb: str, sql: str) -> str:
+    if "byron_outbox_message" in sql:
+        return "it removes from the outbox what it has published"
+    if "byron_checkpoint" in sql:
+        return "it makes the lane's checkpoint" if verb == "INSERT" else "it makes a note about the lane"
+    return "it makes a note in the Cache"
+
+
+def label(message: Message | StoredMessage) -> str:
+    """Return what a report calls an event: its name and its key."""
+    _, _, key, name = split_subject(message.subject)
+    return f"{name} {decode_key(key)}"
+
+
+def listing(words: Sequence[str]) -> str:
+    """Return words as a list in a sentence; of many, the first ones."""
+    shown = list(words) if len(words) <= 6 else [*words[:5], f"{len(words) - 5} more"]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -1,0 +1,287 @@
+"""A rehearsal: Sink processes, simulated one after the other, apply a log by a fault schedule."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from django.db import transaction
+from django.test import override_settings
+
+from byron.broker.base import Broker
+from byron.cache.parked import open_events
+from byron.cache.roles import Role, acting_as
+from byron.events.event import Message
+from byron.events.payloads import PayloadCodec
+from byron.events.subjects import decode_key
+from byron.exceptions import LaneLostError
+from byron.schema.installed import ComponentConfig
+from byron.sink.lane import LaneWorker, Progress
+from byron.sink.lanes import Lane
+from byron.sink.membership import Membership
+from byron.testing.faults import Faults, FaultyApplier, FaultyLog, FaultyReader, ProcessEnd, Statements, label
+from byron.testing.schedule import Action, Arrive, Crash, Lose, Restart, Retry, Schedule, Straggle, Turn
+from byron.testing.state import Outcome, emissions, empty, rows_of
+
+#: Events of a transaction, at most; and after a crash, how many are applied one by one.
+_BATCH = 8
+
+#: Rounds after which a component that goes on emitting is taken for one that never ends.
+_MOST_ROUNDS = 1000
+
+
+class EndlessError(AssertionError):
+    """Handlers emit events that they handle themselves, without an end."""
+
+
+class Process:
+    """One Sink process: all lanes of a component. It gives no sign of life, so another may take over at any time."""
+
+    def __init__(self, config: ComponentConfig, payloads: PayloadCodec, log: FaultyLog, faults: Faults, lanes: int):
+        membership = Membership(config.alias, config.consumer_name)
+
+        def connect() -> Broker:
+            return log
+
+        self.readers: dict[int, FaultyReader] = {}
+        self.workers = [
+            LaneWorker(
+                config, Lane(consumer=config.consumer_name, number=number, count=lanes), membership, connect, Progress()
+            )
+            for number in range(lanes)
+        ]
+        self._log = log
+        for worker in self.workers:
+            worker.batches.applier = FaultyApplier(config, payloads, faults)
+
+    def turn(self, lane: int, *, limit: int | None = None, again: int = 0) -> int:
+        """Have a lane fetch what is there and apply it; return how many events were fetched."""
+        number = lane % len(self.workers)
+        reader = self._reader(number)
+        reader.limit = limit
+        reader.go_back(again)
+        return self.workers[number].turn(self._log, reader, 0)
+
+    def retry(self, lane: int) -> int:
+        """Have a lane try what it has set aside; return how many events were applied."""
+        number = lane % len(self.workers)
+        self._reader(number)
+        batches = self.workers[number].batches
+        if not batches.parking.keys:
+            return 0
+        return sum(batches.retry(key_digest)[0] for key_digest in batches.parking.due())
+
+    def straggle(self) -> None:
+        """Go on with the lanes that it had. Raises LaneLostError once it notices that another has them."""
+        for number in list(self.readers):
+            self.turn(number)
+
+    def release(self) -> None:
+        for worker in self.workers:
+            worker.release()
+
+    def _reader(self, number: int) -> FaultyReader:
+        if number not in self.readers:
+            worker = self.workers[number]
+            worker.take()
+            _, reader = worker.open()
+            assert isinstance(reader, FaultyReader)
+            self.readers[number] = reader
+        return self.readers[number]
+
+
+class Rehearsal:
+    """One run of a log by a schedule, in a Cache that is empty at first and as it was afterwards."""
+
+    def __init__(
+        self,
+        configs: Sequence[ComponentConfig],
+        payloads: PayloadCodec,
+        messages: Sequence[Message],
+        poison: Message,
+        *,
+        by_cause: bool,
+    ) -> None:
+        """Prepare to apply messages to the Cache of the first component, having an eye on the others' too."""
+        self.faults = Faults()
+        self.faults.names = _names(messages) | {poison.id: "the message that nobody can read"}
+        self._config = configs[0]
+        self._configs = configs
+        self._payloads = payloads
+        self._messages = messages
+        self._poison = poison
+        self._by_cause = by_cause
+        self._log = FaultyLog(self._config.component.namespace, self.faults)
+        self._statements = Statements(self._config.alias, self.faults)
+        self._held: Sequence[Message] = ()
+        self._lanes = 1
+        self._former: Process | None = None
+
+    @property
+    def story(self) -> list[str]:
+        """What happened, line by line."""
+        return self.faults.story
+
+    def one_by_one(self) -> Outcome:
+        """Apply the messages in their order, each by itself. Raises what a handler raises."""
+        with self._staged():
+            self._log.put(self._messages)
+            process = self._process()
+            for worker in process.workers:
+                worker.batches.parks = False
+            for _ in range(_MOST_ROUNDS):
+                before = len(self._log.messages)
+                if not process.turn(0, limit=1) and len(self._log.messages) == before:
+                    return self._outcome()
+        raise EndlessError(f"{self._config.component.name} did not come to an end: its handlers emit on and on.")
+
+    def by(self, schedule: Schedule) -> Outcome:
+        """Apply the messages by a schedule, and what is left in peace. Raises AssertionError for what stays parked."""
+        with self._staged():
+            log = self._in_order(schedule)
+            self._held = log[len(log) - schedule.late :]
+            self._log.put(log[: len(log) - schedule.late])
+            ids = [message.id for message in self._messages]
+            self.faults.failures = {ids[place]: times for place, times in schedule.failures.items()}
+            self._lanes = schedule.lanes
+            if self._lanes > 1:
+                self.faults.tell(f"There are {self._lanes} lanes.")
+            process = self._process()
+            for action in schedule.actions:
+                process = self._do(process, action)
+            self._finish(process)
+            return self._outcome()
+
+    def _in_order(self, schedule: Schedule) -> list[Message]:
+        log = [self._messages[place] for place in schedule.order]
+        if list(schedule.order) != sorted(schedule.order):
+            self.faults.tell(f"The log has {self.faults.listed(log)}, in this order.")
+        if schedule.poison is not None:
+            log.insert(min(schedule.poison, len(log) - schedule.late), self._poison)
+            self.faults.tell("In the log is also a message, of a key of its own, that nobody can read.")
+        return log
+
+    @contextmanager
+    def _staged(self) -> Iterator[None]:
+        """Have the Cache empty, and as it was afterwards; retries are due at once and never given up."""
+        with ExitStack() as stack:
+            stack.enter_context(
+                override_settings(BYRON_SINK_BATCH_SIZE=_BATCH, BYRON_SINK_RETRY_DELAY=0.0, BYRON_SINK_TRIES=10_000)
+            )
+            for config in self._configs:
+                stack.enter_context(_undone(config.alias))
+            empty(self._config)
+            stack.enter_context(self._statements.watched())
+            stack.enter_context(acting_as(Role.SINK))
+            yield
+
+    def _process(self) -> Process:
+        return Process(self._config, self._payloads, self._log, self.faults, self._lanes)
+
+    def _do(self, process: Process, action: Action) -> Process:
+        """Let one thing happen, and return the process that goes on after it."""
+        match action:
+            case Turn():
+                return self._unless_it_ends(
+                    process,
+                    action.crash,
+                    lambda: process.turn(action.lane, limit=action.limit, again=action.again),
+                )
+            case Retry():
+                return self._unless_it_ends(process, action.crash, lambda: process.retry(action.lane))
+            case Arrive():
+                self._arrive()
+                return process
+            case Straggle():
+                self._straggle()
+                return process
+            case Restart():
+                return self._restart(process, action)
+            case Lose():
+                self.faults.tell("The Cache is lost; a day later a new process builds it from the log.")
+                with acting_as(Role.MAINTENANCE):
+                    empty(self._config)
+                self._log.grow_old()
+                self._former = None
+                return self._process()
+
+    def _unless_it_ends(self, process: Process, crash: Crash | None, work: Callable[[], object]) -> Process:
+        try:
+            with self.faults.crashing(crash):
+                work()
+            return process
+        except ProcessEnd:
+            self._statements.forget()
+            self.faults.tell("A new process goes on.")
+            return self._process()
+
+    def _restart(self, process: Process, action: Restart) -> Process:
+        self._lanes = action.lanes
+        number = f"{action.lanes} lane{'s' if action.lanes > 1 else ''}"
+        if action.ended:
+            process.release()
+            self.faults.tell(f"The process stops in order; another goes on, with {number}.")
+        else:
+            self._former = process
+            self.faults.tell(f"The process is frozen and taken for dead; another goes on, with {number}.")
+        return self._process()
+
+    def _straggle(self) -> None:
+        if self._former is not None and self._former.readers:
+            self.faults.tell("The process that was taken for dead wakes up and goes on where it was.")
+            try:
+                self._former.straggle()
+            except LaneLostError:
+                self.faults.tell("It notices that another has its lane, and stops.")
+            self._former = None
+
+    def _arrive(self) -> None:
+        if self._held:
+            self.faults.tell(f"{self.faults.listed(self._held)} enters the log only now.")
+            self._log.put(self._held)
+            self._held = ()
+
+    def _finish(self, process: Process) -> None:
+        """Apply what is left, retries and what is emitted included."""
+        self._arrive()
+        for _ in range(_MOST_ROUNDS):
+            before = (len(self._log.messages), sum(self.faults.failures.values()))
+            lanes = range(len(process.workers))
+            done = sum(process.turn(lane) for lane in lanes) + sum(process.retry(lane) for lane in lanes)
+            if not done and before == (len(self._log.messages), sum(self.faults.failures.values())):
+                return
+        raise EndlessError(f"{self._config.component.name} did not come to an end: its handlers emit on and on.")
+
+    def _outcome(self) -> Outcome:
+        given = {message.id for message in (*self._messages, self._poison)}
+        parked = open_events(self._config.alias, self._config.consumer_name).exclude(event_id=self._poison.id)
+        return Outcome(
+            rows=rows_of(self._configs),
+            emitted=emissions(self._log.messages, given, by_cause=self._by_cause),
+            parked={
+                f"{row.name} {decode_key(row.key)}": row.error or "behind an earlier event of its key"
+                for row in parked.order_by("position")
+            },
+        )
+
+
+def _names(messages: Sequence[Message]) -> dict[str, str]:
+    """Return what to call given events, by their ids: those that look the same are told apart."""
+    names: dict[str, str] = {}
+    seen: Counter[str] = Counter()
+    for message in messages:
+        plain = label(message)
+        seen[plain] += 1
+        names[message.id] = plain if seen[plain] == 1 else f"{plain} (no. {seen[plain]})"
+    return names
+
+
+@contextmanager
+def _undone(alias: str) -> Iterator[None]:
+    """Undo afterwards what is done to a database."""
+    with transaction.atomic(using=alias):
+        try:
+            yield
+        finally:
+            transaction.set_rollback(True, using=alias)

@@ -1,0 +1,134 @@
+"""What a log leaves behind: the rows of a Cache and what handlers emitted, to be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from django.db import connections, models
+from django.test.testcases import DatabaseOperationForbidden  # type: ignore[attr-defined]
+
+from byron.cache.roles import Role, acting_as
+from byron.events.codec import message_id
+from byron.events.event import StoredMessage
+from byron.events.subjects import decode_key, split_subject
+from byron.models import Checkpoint, OutboxMessage, ParkedEvent, SinkMember
+from byron.schema.installed import ComponentConfig, installed_components
+
+_BYRONS = (Checkpoint, OutboxMessage, ParkedEvent, SinkMember)
+
+#: Lines of a report about differences, at most.
+_MOST_LINES = 20
+
+#: Characters of a value that a report shows.
+_WIDTH = 80
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The rows of each table by their identities; what was emitted, names and payloads by key; what is parked."""
+
+    rows: Mapping[str, Mapping[Any, Row]]
+    emitted: Mapping[tuple[str, ...], Sequence[tuple[str, Any]]]
+    #: Why events are parked, by their names and keys.
+    parked: Mapping[str, str]
+
+
+def caches(config: ComponentConfig) -> list[ComponentConfig]:
+    """Return the component and those of this project whose Caches the test may use as well."""
+    others = [each for each in installed_components() if each is not config]
+    return [config, *(each for each in others if _allowed(each.alias))]
+
+
+def _allowed(alias: str) -> bool:
+    try:
+        connections[alias].ensure_connection()
+        with connections[alias].cursor():
+            return True
+    except DatabaseOperationForbidden:
+        return False
+
+
+def empty(config: ComponentConfig) -> None:
+    """Remove all rows of a component's Cache."""
+    tables: list[type[models.Model]] = [*_tables(config), *_BYRONS]
+    for model in tables:
+        models.QuerySet(model, using=config.alias)._raw_delete(config.alias)
+
+
+def rows_of(configs: Sequence[ComponentConfig]) -> dict[str, dict[Any, Row]]:
+    """Return all rows of these components, by table and identity; tables of the others are told apart."""
+    found: dict[str, dict[Any, Row]] = {}
+    with acting_as(Role.MAINTENANCE):
+        for config in configs:
+            for model in _tables(config):
+                name = model.__name__ if config is configs[0] else f"{config.label}.{model.__name__}"
+                rows: models.QuerySet[models.Model] = models.QuerySet(model, using=config.alias)
+                key = model._meta.pk.attname
+                found[name] = {row[key]: row for row in rows.order_by(key).values()}
+    return found
+
+
+def emissions(messages: Sequence[StoredMessage], given: Collection[str], *, by_cause: bool) -> dict[Any, Any]:
+    """Return what was emitted, in the log's order for each key, or for each key and its cause's key."""
+    keys = {message_id(message): decode_key(split_subject(message.subject)[2]) for message in messages}
+    found: dict[tuple[str, ...], list[tuple[str, Any]]] = {}
+    for message in messages:
+        identity = message_id(message)
+        if identity in given:
+            continue
+        cause = keys.get(message.headers.get("ce-causationid", ""), "")
+        place = (keys[identity], cause) if by_cause else (keys[identity],)
+        name = split_subject(message.subject)[3]
+        found.setdefault(place, []).append((name, msgspec.json.decode(message.body)))
+    return found
+
+
+def differences(expected: Outcome, found: Outcome) -> list[str]:
+    """Return in what one outcome is not as another, as lines for people; none when they are the same."""
+    lines = [f"{label} is not applied: {error}" for label, error in found.parked.items()]
+    lines += [*_rows_differ(expected, found), *_emissions_differ(expected, found)]
+    return lines if len(lines) <= _MOST_LINES else [*lines[:_MOST_LINES], f"… {len(lines) - _MOST_LINES} more lines"]
+
+
+def _rows_differ(expected: Outcome, found: Outcome) -> Iterator[str]:
+    for table, wanted in expected.rows.items():
+        there = found.rows[table]
+        for identity in sorted({*wanted, *there}, key=str):
+            if identity not in there:
+                yield f"{table} {identity}: missing; expected {_shown(wanted[identity])}"
+            elif identity not in wanted:
+                yield f"{table} {identity}: not expected; found {_shown(there[identity])}"
+            elif wanted[identity] != there[identity]:
+                yield f"{table} {identity}:"
+                for column, value in wanted[identity].items():
+                    if value != there[identity][column]:
+                        yield f"    {column}: expected {_shown(value)}, found {_shown(there[identity][column])}"
+
+
+def _emissions_differ(expected: Outcome, found: Outcome) -> Iterator[str]:
+    for place in sorted({*expected.emitted, *found.emitted}):
+        wanted, there = list(expected.emitted.get(place, ())), list(found.emitted.get(place, ()))
+        if wanted == there:
+            continue
+        about = f"emitted about {place[0]}" + (f", because of {place[1]}" if len(place) > 1 and place[1] else "")
+        yield f"{about}:"
+        yield f"    expected {_told(wanted)}"
+        yield f"    found    {_told(there)}"
+
+
+def _told(emitted: Sequence[tuple[str, Any]]) -> str:
+    return "; ".join(f"{name} {_shown(payload)}" for name, payload in emitted) or "nothing"
+
+
+def _shown(value: Any) -> str:
+    text = ", ".join(f"{key}={item!r}" for key, item in value.items()) if isinstance(value, dict) else repr(value)
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
+
+
+def _tables(config: ComponentConfig) -> list[type[models.Model]]:
+    return [model for model in config.get_models(include_auto_created=True) if model._meta.managed]

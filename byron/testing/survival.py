@@ -1,0 +1,185 @@
+"""Whether a component's Cache ends the same whatever happens to its Sink."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from unittest import mock
+
+from django.utils import timezone
+
+from byron.broker.memory import MemoryBroker
+from byron.events.codec import encode
+from byron.events.event import Event, Message
+from byron.events.payloads import PayloadCodec
+from byron.events.subjects import split_subject
+from byron.exceptions import MissingExtraError
+from byron.schema.installed import ComponentConfig
+from byron.testing.faults import label, listing
+from byron.testing.rehearsal import EndlessError, Rehearsal
+from byron.testing.schedule import Restart, Schedule
+from byron.testing.state import Outcome, caches, differences
+
+_SAME_AGAIN = "What happened: they were applied twice in the same way, without any fault, on two days."
+
+_CHANGING = """\
+Usual causes: a handler that uses the time of the clock (use event.time), a random or fresh id (use event.key, or make
+it of event.id), or what it remembers in a global."""
+
+_ACROSS = """\
+Order is kept within a key only: with several lanes, and around an event that is set aside, events of other keys may be
+first. What a handler emits comes into the log at any place after its cause. A component that is to run in one lane,
+and relates keys all the same, is tested without those by survives(…, across_keys=False)."""
+
+_TWICE = """\
+A handler may run twice for one event: when its transaction is rolled back, and when the Cache is built anew. Counting
+by F() + 1 is fine, since the Cache holds each effect once. Usual causes: what it remembers in a global, what it writes
+to another database or anywhere outside of the Cache, a random or fresh id, the time of the clock."""
+
+
+class SurvivalError(AssertionError):
+    """A Cache that did not end as it should; the text tells what happened and what differs."""
+
+
+class Survival:
+    """The events of one test, and what they are to end in."""
+
+    def __init__(self, config: ComponentConfig, log: MemoryBroker, events: Sequence[Event], *, across_keys: bool):
+        """Prepare to apply what is in a log, and then these events. Raises EventError, and LookupError if none."""
+        self._config = config
+        self._across_keys = across_keys
+        self._payloads = PayloadCodec(config.component)
+        _require_handled(config, events)
+        standing = [Message(subject=each.subject, headers=each.headers, body=each.body) for each in log.messages]
+        self._messages = [*standing, *(self._payloads.write(self._completed(each)) for each in events)]
+        if not self._messages:
+            raise LookupError("There are no events to survive: give some, or run commands that emit some before.")
+        self._poison = self._unreadable()
+        self._configs = caches(config)
+        self._expected: Outcome | None = None
+
+    def check(self, *, examples: int, seed: int | None) -> None:
+        """Try so many schedules. Raises SurvivalError, MissingExtraError."""
+        explore = _explorer()
+        with _quiet():
+            self._expected = self._applied_one_by_one()
+            with _another_day():
+                again = differences(self._expected, self._applied_one_by_one())
+            if again:
+                raise SurvivalError(self._report([_SAME_AGAIN], again, _CHANGING))
+            keys = [split_subject(message.subject)[2] for message in self._messages]
+            explore(self._check, keys, across_keys=self._across_keys, examples=examples, seed=seed)
+
+    def _check(self, schedule: Schedule) -> None:
+        __tracebackhide__ = True
+        assert self._expected is not None
+        rehearsal = self._rehearsal()
+        try:
+            found = differences(self._expected, rehearsal.by(schedule))
+        except EndlessError:
+            raise
+        except Exception as error:
+            found = [f"the Sink stopped: {type(error).__name__}: {error}"]
+        if found:
+            crossed = self._across_keys and _crosses(schedule)
+            story = [f"{number:3}. {line}" for number, line in enumerate(rehearsal.story, 1)]
+            raise SurvivalError(self._report(["What happened:", *story], found, _ACROSS if crossed else _TWICE))
+
+    def _applied_one_by_one(self) -> Outcome:
+        try:
+            return self._rehearsal().one_by_one()
+        except EndlessError:
+            raise
+        except Exception as error:
+            told = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+            raise SurvivalError(
+                f"{self._config.component.name} cannot apply these events, one by one and without any fault:\n\n{told}"
+            ) from error
+
+    def _rehearsal(self) -> Rehearsal:
+        return Rehearsal(self._configs, self._payloads, self._messages, self._poison, by_cause=self._across_keys)
+
+    def _report(self, story: Sequence[str], found: Sequence[str], hint: str) -> str:
+        name = self._config.component.name
+        events = listing([label(message) for message in self._messages])
+        return "\n".join(
+            [
+                f"{name} does not end the same: {events}.",
+                "",
+                *story,
+                "",
+                "What is not as when they are applied one by one, in this order:",
+                *(f"  {line}" for line in found),
+                "",
+                hint,
+            ]
+        )
+
+    def _completed(self, event: Event) -> Event:
+        component = self._config.component
+        return replace(
+            event,
+            key=event.key or self._payloads.key(event.name, event.payload),
+            namespace=event.namespace or component.namespace,
+            source=event.source or component.name,
+            version=self._payloads.version(event.name),
+        )
+
+    def _unreadable(self) -> Message:
+        component = self._config.component
+        name = next(iter(component.handlers))
+        poison = Event(name=name, key="byron-poison", payload={}, namespace=component.namespace, source=component.name)
+        return encode(poison, b"{")
+
+
+def _explorer() -> Callable[..., None]:
+    try:
+        # Only here: it takes longer to load than all else of a test, and is of an extra.
+        from byron.testing.schedules import explore
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        raise MissingExtraError(
+            "`component.survives` needs hypothesis, which is not installed: pip install 'byron-framework[test]'"
+        ) from error
+    return explore
+
+
+def _require_handled(config: ComponentConfig, events: Sequence[Event]) -> None:
+    known = config.component.handlers
+    for event in events:
+        if event.name not in known:
+            raise LookupError(
+                f"{config.component.name} handles no event {event.name!r}; it handles: {', '.join(known) or 'none'}"
+            )
+    if not known:
+        raise LookupError(f"{config.component.name} handles no events, so there is nothing to survive.")
+
+
+def _crosses(schedule: Schedule) -> bool:
+    """Whether events of different keys may pass each other."""
+    lanes = [schedule.lanes, *(action.lanes for action in schedule.actions if isinstance(action, Restart))]
+    aside = any(times > 1 for times in schedule.failures.values())
+    return max(lanes) > 1 or aside or schedule.late > 0 or list(schedule.order) != sorted(schedule.order)
+
+
+@contextmanager
+def _another_day() -> Iterator[None]:
+    """Have Django's clock be ahead, for handlers that use no more of it than the date."""
+    now = timezone.now
+    with mock.patch.object(timezone, "now", lambda: now() + timedelta(days=400)):
+        yield
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Log nothing: what is set aside a hundred times on purpose would bury the report."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)

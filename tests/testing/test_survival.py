@@ -1,0 +1,241 @@
+"""What `component.survives` finds, what it lets pass, and how it tells."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from django.db import IntegrityError
+from django.db.models import F
+
+from byron.testing.events import event
+from byron.testing.survival import SurvivalError
+
+pytestmark = pytest.mark.django_db(databases=["library", "students"])
+
+
+def student(identity, **changes):
+    """`new.student` about a student, as the handler `store` takes it."""
+    return event("new.student", id=identity, **{"name": f"Student {identity}", "course": "CS", "ingress": 0} | changes)
+
+
+def store(ctx, event):
+    ctx.db.Student.objects.update_or_create(
+        pk=event.key, defaults={name: event.payload[name] for name in ("name", "course", "ingress")}
+    )
+
+
+def library_log():
+    return [
+        *(event("new.author", id=f"a{number}", full_name=f"Author {number}") for number in range(4)),
+        event("author.seen", id="a1", full_name="Ada"),
+        event("new.book", id="b1", title="one", genre="DRAMA", author="a1", tags=["x"], price="1.50"),
+        event("new.book", id="b2", title="two", genre="POETRY", author="a9", tags=[]),
+        event("book.renamed", id="b1", title="uno"),
+        event("book.gone", id="b2"),
+        event("new.book", id="b1", title="eins", genre="DRAMA", author="a1", tags=["y"]),
+    ]
+
+
+# What is right passes.
+
+
+def test_the_library_survives(component):
+    component.survives(*library_log())
+
+
+def test_a_counter_survives(students, handler):
+    @handler
+    def count(ctx, event):
+        ctx.db.Student.objects.get_or_create(pk=event.key, defaults={"name": "", "course": "", "ingress": 0})
+        ctx.db.Student.objects.filter(pk=event.key).update(ingress=F("ingress") + 1)
+
+    students.survives(*(student(identity) for identity in "aabcab"))
+
+
+def test_a_handler_that_emits_survives(students, handler):
+    @handler
+    def welcome(ctx, event):
+        store(ctx, event)
+        ctx.emit("student.welcomed", {"id": event.key, "name": event.payload["name"]})
+        ctx.emit("course.taken", {"id": event.payload["course"], "student": event.key})
+
+    students.survives(student("a"), student("b"), student("a", name="Ada"), student("c", course="Math"))
+
+
+def test_a_saga_that_handles_what_it_emits_survives(students, handler):
+    @handler
+    def hop(ctx, event):
+        store(ctx, event)
+        if event.payload["ingress"]:
+            ctx.emit("new.student", {**event.payload, "id": f"{event.key}'", "ingress": event.payload["ingress"] - 1})
+
+    students.survives(student("a", ingress=2), student("b", ingress=1))
+
+
+def test_what_commands_emitted_is_survived_before_what_is_given(students, handler):
+    handler(store)
+    made = students.mutate("createStudent", name="Ada", course="CS", ingress=1)
+
+    students.survives(student(made["id"], name="Bob"))
+    students.survives()
+
+
+def test_order_across_keys_may_matter_in_one_lane(students, handler):
+    @handler
+    def rank(ctx, event):
+        store(ctx, event)
+        ctx.db.Student.objects.filter(pk=event.key).update(ingress=event.position)
+        for other in ctx.db.Student.objects.select_for_update().exclude(pk=event.key):
+            ctx.db.Student.objects.filter(pk=other.pk).update(course=f"{other.course} {event.key}")
+
+    with pytest.raises(SurvivalError, match="across_keys=False"):
+        students.survives(student("a"), student("b"), student("c"))
+
+
+def test_nothing_is_left_behind(students, handler):
+    handler(store)
+    students.mutate("createStudent", name="Ada", course="CS", ingress=1)
+    students.survives(student("x"), examples=5)
+
+    assert len(students.events) == 1
+    assert students.settle() == 1
+    assert [each["name"] for each in students.query("getStudents")] == ["Ada"]
+
+
+# What is wrong is found.
+
+
+def found(component, *events, **options):
+    with pytest.raises(SurvivalError) as failure:
+        component.survives(*events, **options)
+    print(failure.value)
+    return str(failure.value)
+
+
+def test_the_clock_is_found(students, handler):
+    @handler
+    def stamp(ctx, event):
+        store(ctx, event)
+        ctx.db.Student.objects.filter(pk=event.key).update(course=datetime.now(UTC).isoformat())
+
+    report = found(students, student("a"), student("b"))
+    assert "applied twice in the same way" in report
+
+
+def test_a_random_id_is_found(students, handler):
+    @handler
+    def add(ctx, event):
+        ctx.db.Student.objects.create(id=str(uuid.uuid4()), name=event.key, course="", ingress=0)
+
+    assert "applied twice in the same way" in found(students, student("a"))
+
+
+def test_a_random_payload_is_found(students, handler):
+    @handler
+    def draw(ctx, event):
+        ctx.emit("lot.drawn", {"id": event.key, "lot": str(uuid.uuid4())})
+
+    assert "emitted about a" in found(students, student("a"))
+
+
+def test_a_global_is_found(students, handler):
+    numbers = itertools.count()
+
+    @handler
+    def number(ctx, event):
+        store(ctx, event)
+        ctx.db.Student.objects.filter(pk=event.key).update(ingress=next(numbers))
+
+    assert "remembers in a global" in found(students, student("a"))
+
+
+def test_a_global_that_remembers_only_what_is_new_is_found(students, handler):
+    seen = set()
+
+    @handler
+    def once(ctx, event):
+        if event.id not in seen:
+            store(ctx, event)
+        seen.add(event.id)
+
+    found(students, student("a"))
+
+
+def test_a_global_that_is_forgotten_with_the_first_event_is_found(students, handler):
+    count = itertools.count()
+
+    @handler
+    def number(ctx, event):
+        nonlocal count
+        if event.key == "a":
+            count = itertools.count()
+        store(ctx, event)
+        ctx.db.Student.objects.filter(pk=event.key).update(ingress=next(count))
+
+    found(students, student("a"), student("b"), student("c"), across_keys=False)
+
+
+def test_order_across_keys_is_found(students, handler):
+    @handler
+    def advise(ctx, event):
+        if event.payload["course"] == "advice":
+            ctx.db.Student.objects.filter(pk=event.payload["name"]).update(ingress=1)
+        else:
+            store(ctx, event)
+
+    report = found(students, student("a"), student("x", course="advice", name="a"))
+    assert "across_keys=False" in report
+    students.survives(student("a"), student("x", course="advice", name="a"), across_keys=False)
+
+
+def test_a_handler_that_goes_on_after_a_database_error_is_found(students, handler):
+    @handler
+    def swallow(ctx, event):
+        try:
+            ctx.db.Student.objects.create(pk=event.payload["name"], name="", course="", ingress=0)
+        except IntegrityError:
+            ctx.log.info("known")
+
+    report = found(students, student("a", name="1"), student("b", name="1"))
+    assert "one by one and without any fault" in report
+    assert "went on after a database error" in report
+
+
+def test_a_failing_handler_is_told_first(students, handler):
+    @handler
+    def fail(ctx, event):
+        if event.key == "b":
+            raise ValueError("no b")
+        store(ctx, event)
+
+    report = found(students, student("a"), student("b"))
+    assert "cannot apply these events" in report
+    assert "ValueError: no b" in report
+    assert "position 2" in report
+
+
+def test_a_write_to_another_database_is_found(students, handler, library):
+    @handler
+    def write_elsewhere(ctx, event):
+        store(ctx, event)
+        author = library.get_model("Author").objects.using("library")
+        number = author.select_for_update().count()
+        author.create(id=f"{event.key}{number}", full_name=f"{event.key}{number}")
+
+    assert "library.Author" in found(students, student("a"), student("b"), across_keys=False)
+
+
+def test_an_order_of_what_is_emitted_and_what_is_given_is_found(students, handler):
+    @handler
+    def retract(ctx, event):
+        if event.payload["course"] == "gone":
+            ctx.db.Student.objects.filter(pk=event.key).delete()
+        else:
+            store(ctx, event)
+        if event.payload["course"] == "first":
+            ctx.emit("new.student", {**event.payload, "course": "second"})
+
+    found(students, student("a", course="first"), student("a", course="gone"))
