@@ -40,6 +40,7 @@ class NatsListener(Listener):
         self._link = link
         self._subject = subject
         self._heard = heard
+        self._closed = False
         self._ended = asyncio.Event()
         link.start(self._keep())
 
@@ -51,7 +52,7 @@ class NatsListener(Listener):
                 session.wakes.add(lost)
                 subscription = await session.subscribe(self._subject, self._on_signal)
                 # What was signalled before this is missed.
-                self._heard()
+                self._tell()
                 ended = asyncio.ensure_future(self._ended.wait())
                 gone = asyncio.ensure_future(lost.wait())
                 await asyncio.wait({ended, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -65,7 +66,12 @@ class NatsListener(Listener):
                 await asyncio.sleep(_PAUSE)
 
     async def _on_signal(self, message: Msg) -> None:
-        self._heard()
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self._closed:
+            self._heard()
 
     def close(self) -> None:
+        self._closed = True
         self._link.loop.call_soon_threadsafe(self._ended.set)
