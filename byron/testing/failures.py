@@ -1,0 +1,27 @@
+"""What a test meets when something does not go as it should."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class GraphQLFailure(AssertionError):
+    """A GraphQL request that was answered with errors."""
+
+    def __init__(self, errors: list[dict[str, Any]]) -> None:
+        self.errors = errors
+        super().__init__("; ".join(error["message"] for error in errors))
+
+    @property
+    def code(self) -> str | None:
+        """The first error's `extensions.code`, or None."""
+        code: str | None = self.errors[0].get("extensions", {}).get("code")
+        return code
+
+
+class SystemFailure(AssertionError):
+    """Components that do not come to rest: an endless cascade, a parked event, a process that ended."""
+
+
+class ComponentDown(AssertionError):
+    """A request to a component that is down, by `system.down`."""
