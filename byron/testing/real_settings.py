@@ -32,4 +32,5 @@ BYRON_SINK_RETRY_DELAY = 0.05
 BYRON_SINK_RETRY_LIMIT = 0.2
 # Who asks is what the test says, without tokens.
 BYRON_JWT_KEYS = ""
+SILENCED_SYSTEM_CHECKS = [*_given.get("SILENCED_SYSTEM_CHECKS", ()), "byron.W003"]
 MIDDLEWARE = [*_given.get("MIDDLEWARE", ()), "byron.testing.real_users.ActingUserMiddleware"]
