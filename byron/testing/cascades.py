@@ -1,0 +1,86 @@
+"""Cascades: events that handlers emit because of events, which should end some time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from byron.broker.base import Acknowledgement
+from byron.broker.memory import MemoryBroker
+from byron.events.event import Message
+from byron.testing.failures import SystemFailure
+
+#: How many events may come of one that have, among their causes, an event of the same name and component.
+MOST = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Emitted:
+    id: str
+    kind: tuple[str, str]
+    cause: str | None
+    #: The id of the event that had no cause.
+    root: str
+    #: The kinds of this event and of all its causes.
+    kinds: frozenset[tuple[str, str]]
+
+
+class CascadeWatch:
+    """Looks at each event of a log and finds out when one causes itself again and again."""
+
+    def __init__(self) -> None:
+        self._emitted: dict[str, _Emitted] = {}
+        self._recurring: Counter[str] = Counter()
+
+    def see(self, headers: Mapping[str, str]) -> None:
+        """Take note of an event. Raises SystemFailure, naming the events of the cycle, for one of too many."""
+        id, source = headers.get("ce-id", ""), headers.get("ce-source", "").rpartition("/")[2]
+        if id in self._emitted:
+            return
+        kind = (headers.get("ce-type", ""), source)
+        cause = self._emitted.get(headers.get("ce-causationid", ""))
+        if cause is None:
+            event = _Emitted(id=id, kind=kind, cause=None, root=id, kinds=frozenset([kind]))
+        else:
+            recurs = kind in cause.kinds
+            kinds = cause.kinds if recurs else cause.kinds | {kind}
+            event = _Emitted(id=id, kind=kind, cause=cause.id, root=cause.root, kinds=kinds)
+            self._recurring[event.root] += recurs
+        self._emitted[id] = event
+        if self._recurring[event.root] > MOST:
+            raise SystemFailure(self._describe(event))
+
+    def _describe(self, last: _Emitted) -> str:
+        cycle = [last]
+        for event in self._causes(last):
+            cycle.insert(0, event)
+            if event.kind == last.kind:
+                break
+        lines = [f"    {name}, emitted by {source}" for name, source in (event.kind for event in cycle)]
+        first, source = self._emitted[last.root].kind
+        return "\n".join(
+            [
+                f"An endless cascade: {MOST} events came of one that have an event like themselves among their causes.",
+                "Handlers emit these in turn, each because of the one before:",
+                *lines,
+                f"It began with {first}, emitted by {source}. Have one of the handlers emit only when there is news.",
+            ]
+        )
+
+    def _causes(self, event: _Emitted) -> Iterator[_Emitted]:
+        while event.cause is not None:
+            event = self._emitted[event.cause]
+            yield event
+
+
+class LogUnderTest(MemoryBroker):
+    """A log in memory that refuses endless cascades."""
+
+    def __init__(self, namespace: str) -> None:
+        super().__init__(namespace)
+        self._watch = CascadeWatch()
+
+    def _append(self, message: Message) -> Acknowledgement:
+        self._watch.see(message.headers)
+        return super()._append(message)

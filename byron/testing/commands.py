@@ -1,0 +1,81 @@
+"""The commands of a component by name: the document, its variables and the value, without writing GraphQL."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from byron.schema.installed import ComponentConfig
+from byron.schema.model import Command
+from byron.schema.reads import arguments_of, entity_name
+from byron.schema.types import SCALARS
+
+
+class Commands(ABC):
+    """What runs the commands of a component, in this process or in another."""
+
+    def __init__(self, config: ComponentConfig) -> None:
+        self.config = config
+
+    @abstractmethod
+    def graphql(self, document: str, /, **variables: Any) -> dict[str, Any]:
+        """Run a GraphQL document and return its data. Raises GraphQLFailure."""
+
+    def run(self, name: str, /, **arguments: Any) -> Any:
+        """Run a command of schema.yaml, be it a query or a mutation, and return its value."""
+        commands = self.config.component.commands
+        if name not in commands:
+            raise LookupError(f"schema.yaml declares no command {name!r}; there are: {', '.join(commands) or 'none'}")
+        return self._command(commands[name].type, name, arguments)
+
+    def query(self, name: str, /, **arguments: Any) -> Any:
+        """Run a query of schema.yaml and return its value, with every attribute but references."""
+        return self._command("query", name, arguments)
+
+    def mutate(self, name: str, /, **arguments: Any) -> Any:
+        """Run a mutation of schema.yaml and return its value, with every attribute but references."""
+        return self._command("mutation", name, arguments)
+
+    def _command(self, kind: str, name: str, arguments: Mapping[str, Any]) -> Any:
+        command = self.config.component.commands.get(name)
+        if command is None or command.type != kind:
+            known = [each.name for each in self.config.component.content.commands if each.type == kind]
+            raise LookupError(f"schema.yaml declares no {kind} {name!r}; there are: {', '.join(known) or 'none'}")
+        return self.graphql(self._document(command, arguments), **self._by_declared_name(command, arguments))[name]
+
+    def _document(self, command: Command, arguments: Mapping[str, Any]) -> str:
+        given = self._by_declared_name(command, arguments)
+        passed = [argument for argument in arguments_of(self.config.component, command) if argument.name in given]
+        variables = ", ".join(f"${argument.name}: {argument.type}" for argument in passed)
+        values = ", ".join(f"{argument.name}: ${argument.name}" for argument in passed)
+        head = f"{command.type}({variables})" if variables else command.type
+        call = f"{command.name}({values})" if values else command.name
+        return f"{head} {{ {call}{self._selection(command)} }}"
+
+    def _by_declared_name(self, command: Command, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        declared = {argument.python_name: argument.name for argument in arguments_of(self.config.component, command)}
+        unknown = [name for name in arguments if name not in declared and name not in declared.values()]
+        if unknown:
+            taken = ", ".join(declared) or "none"
+            raise LookupError(f"{command.name} takes no argument {', '.join(unknown)}; it takes: {taken}")
+        return {declared.get(name, name): value for name, value in arguments.items()}
+
+    def _selection(self, command: Command) -> str:
+        component = self.config.component
+        kind = component.types.get(entity_name(command))
+        if kind is None:
+            return ""
+        plain = [a.name for a in kind.attributes if a.type.name in SCALARS or a.type.name in component.enums]
+        entity = f"{{ {' '.join(['id', *plain])} }}"
+        if command.returns_pages:
+            return f" {{ nodes {entity} pageInfo {{ hasNextPage endCursor }} totalCount }}"
+        return f" {entity}"
+
+
+def as_json(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return variables as JSON has them."""
+    plain: dict[str, Any] = msgspec.to_builtins(dict(variables))
+    return plain

@@ -1,0 +1,61 @@
+"""The components of a system by their names: `system.auth`, `system["auth"]`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Generic, TypeVar
+
+from byron.events.codec import decode
+from byron.events.event import Event, StoredMessage
+from byron.events.payloads import PayloadCodec
+from byron.schema.installed import ComponentConfig
+
+C = TypeVar("C")
+
+
+class Members(Generic[C]):
+    """Components by their labels, as attributes and as items; one that is not there is an error that lists them."""
+
+    def __init__(self, members: Mapping[str, C]) -> None:
+        self._members = dict(members)
+
+    def __getitem__(self, label: str) -> C:
+        self._require(label)
+        return self._members[label]
+
+    def __getattr__(self, name: str) -> C:
+        # Asked only for what is no attribute. Names of Python's own are no component's, as when this is copied.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except LookupError as error:
+            raise AttributeError(str(error)) from None
+
+    def __dir__(self) -> Iterable[str]:
+        return [*super().__dir__(), *self._members]
+
+    def __iter__(self) -> Iterator[C]:
+        return iter(self._members.values())
+
+    def _require(self, label: str) -> None:
+        if label not in self._members:
+            raise LookupError(
+                f"There is no component {label!r} in this project; there are: {', '.join(self._members)}."
+            )
+
+
+class Reader:
+    """Reads the messages of the log as the component that emitted them declares their payloads."""
+
+    def __init__(self, configs: Iterable[ComponentConfig]) -> None:
+        self._codecs = {
+            (config.component.namespace.lower(), config.component.name): PayloadCodec(config.component)
+            for config in configs
+        }
+
+    def read(self, message: StoredMessage) -> Event:
+        """Return the event that a message carries. Raises EventError."""
+        event = decode(message)
+        codec = self._codecs.get((event.namespace.lower(), event.source))
+        return codec.read(message) if codec else event

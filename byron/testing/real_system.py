@@ -1,0 +1,178 @@
+"""Several components on real processes and a real nats-server: what `@pytest.mark.real` makes of a system."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from heapq import merge
+from pathlib import Path
+
+from byron.events.event import Event
+from byron.schema.installed import ComponentConfig
+from byron.testing.failures import SystemFailure
+from byron.testing.members import Members, Reader
+from byron.testing.processes import Process, ProcessGroup
+from byron.testing.real_broker import RealBroker, RealLog
+from byron.testing.real_component import RealComponent
+from byron.testing.real_places import Places
+
+#: Seconds that a start, or coming to rest, may take.
+PATIENCE = 30.0
+
+#: Seconds between two looks.
+_LOOK = 0.01
+
+
+class RealSystem(Members[RealComponent]):
+    """The components of a project, an API and a Sink each, and their broker, all in processes of their own.
+
+    All that they keep is below the directory of `places`. Used as a context manager, which ends them all.
+    """
+
+    def __init__(self, configs: Sequence[ComponentConfig], places: Places, *, patience: float = PATIENCE) -> None:
+        super().__init__({})
+        self._configs, self._places, self._patience = configs, places, patience
+        self._reader = Reader(configs)
+        self._group = ProcessGroup(places.directory / "logs")
+        self._logs: dict[str, RealLog] = {}
+        #: Up to which position `settle` has counted, by label.
+        self._counted: dict[str, int] = {}
+
+    @contextmanager
+    def running(self, caches: Path) -> Iterator[RealSystem]:
+        """Start everything, with Caches like those in a directory, and end it all afterwards.
+
+        Raises SystemFailure when a process ends or does not answer in time, and MissingExtraError without nats-server.
+        """
+        with ExitStack() as until_the_end:
+            for file in caches.glob("*.sqlite3*"):
+                shutil.copy(file, self._places.directory)
+            until_the_end.enter_context(self._group)
+            self._broker = RealBroker(self._group, self._places.directory / "broker")
+            self._wait(self._broker.is_ready, "the broker to answer")
+            for config in self._configs:
+                log = self._log(config.component.namespace, until_the_end)
+                self._members[config.label] = member = RealComponent(
+                    config, self._places, self._group, log, self._broker.url, self._patience
+                )
+                member.start()
+            self._wait(lambda: self._are_ready(list(self)), "the components' APIs to answer")
+            yield self
+
+    def _are_ready(self, members: Sequence[RealComponent]) -> bool:
+        # Each is asked: one that found its port taken is started again by that.
+        waiting = [member for member in members if not member.is_ready()]
+        return not waiting
+
+    def _log(self, namespace: str, until_the_end: ExitStack) -> RealLog:
+        key = namespace.lower()
+        if key not in self._logs:
+            self._logs[key] = RealLog(namespace, self._broker.url)
+            until_the_end.callback(self._logs[key].broker.close)
+        return self._logs[key]
+
+    def settle(self) -> int:
+        """Wait until every component has applied all that is in the logs, and what handlers emitted meanwhile.
+
+        Returns how many events were applied since the last time, one that two components handle counting twice.
+        Raises SystemFailure for a handler that fails, a process that ended, a cascade that does not end, and when it
+        takes too long. Components that are down are not waited for.
+        """
+        self._require_running("everything to be applied")
+        self._wait(self._is_settled, "everything to be applied", self._describe_pending)
+        applied = 0
+        for member in self:
+            position = member.progress().position
+            news = member.to_apply(after=self._counted.get(member.label, 0))
+            applied += sum(message.position <= position for message in news)
+            self._counted[member.label] = position
+        return applied
+
+    def _is_settled(self) -> bool:
+        before = [log.read() for log in self._logs.values()]
+        if not all(self._is_idle(member) for member in self if not member.is_down):
+            return False
+        # What a Cache has applied, and does not hold in its outbox, was in the log when that was read from it.
+        return before == [log.read() for log in self._logs.values()]
+
+    def _is_idle(self, member: RealComponent) -> bool:
+        progress = member.progress()
+        for event in progress.aside:
+            if event.is_parked:
+                raise SystemFailure(f"{member.label} has parked an event: {event}.\n{event.traceback}")
+        return not progress.aside and not progress.waiting and not member.to_apply(after=progress.position)
+
+    def _describe_pending(self) -> str:
+        lines = []
+        for member in self:
+            if member.is_down:
+                continue
+            progress = member.progress()
+            pending = member.to_apply(after=progress.position)
+            if pending:
+                first = self._reader.read(pending[0])
+                lines.append(
+                    f"{member.label} has applied the log up to position {progress.position}; {len(pending)} events "
+                    f"wait, first {first.name} of {first.source} at position {first.position}."
+                )
+            if progress.waiting:
+                lines.append(f"{member.label} has {progress.waiting} emitted events that are not in the log yet.")
+            lines += [f"{member.label} has set aside {event}." for event in progress.aside]
+            if pending or progress.waiting or progress.aside:
+                lines += [process.describe() for process in member.processes]
+        return "\n".join(lines) or "The log keeps growing."
+
+    @property
+    def events(self) -> list[Event]:
+        """Everything that was emitted, oldest first."""
+        for log in self._logs.values():
+            log.read()
+        logs = [log.messages for log in self._logs.values()]
+        return [self._reader.read(message) for message in merge(*logs, key=lambda message: message.logged or 0.0)]
+
+    @contextmanager
+    def down(self, label: str) -> Iterator[None]:
+        """Kill the processes of a component for a while; they are started again afterwards."""
+        self._require(label)
+        member = self[label]
+        if member.is_down:
+            yield
+            return
+        member.kill()
+        try:
+            yield
+        finally:
+            member.start()
+        self._wait(lambda: self._are_ready([member]), f"the API of {label} to answer again")
+
+    @property
+    def processes(self) -> list[Process]:
+        """The processes that are to run at the moment."""
+        return [self._broker.process, *(process for member in self for process in member.processes)]
+
+    def _wait(self, condition: Callable[[], bool], what: str, describe: Callable[[], str] | None = None) -> None:
+        deadline = time.monotonic() + self._patience
+        while not condition():
+            self._require_running(what)
+            if time.monotonic() > deadline:
+                details = describe() if describe else "\n".join(process.describe() for process in self.processes)
+                raise SystemFailure(f"Waited {self._patience:g} s in vain for {what}.\n{details}")
+            time.sleep(_LOOK)
+
+    def _require_running(self, what: str) -> None:
+        for process in self.processes:
+            if process.status is not None:
+                raise SystemFailure(f"Waited for {what}, but {process.describe()}")
+
+
+def migrate(places: Places) -> Path:
+    """Make empty Caches in a process of their own, and return their directory. Raises SystemFailure."""
+    with ProcessGroup(places.directory / "logs") as group:
+        command = [sys.executable, "-m", "django", "migrate", "-v0"]
+        process = group.start("migrate", command, places.project, places.environment("nats://127.0.0.1:1"))
+        if process.wait(2 * PATIENCE):
+            raise SystemFailure(f"The Caches could not be made: {process.describe()}")
+    return places.directory

@@ -1,0 +1,2 @@
+def answer_given(ctx, event):
+    ctx.emit("question.asked", event.payload)

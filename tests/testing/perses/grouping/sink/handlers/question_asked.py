@@ -1,0 +1,2 @@
+def question_asked(ctx, event):
+    ctx.emit("answer.given", event.payload)

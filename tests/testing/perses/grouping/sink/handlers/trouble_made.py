@@ -1,0 +1,2 @@
+def trouble_made(ctx, event):
+    raise ValueError("No shelf is left.")

@@ -1,0 +1,119 @@
+"""The tests of the project Perses, which tests/testing/test_system.py runs in it."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from byron.testing.failures import ComponentDown, GraphQLFailure, SystemFailure
+
+both = pytest.mark.parametrize("kind", ["in process", pytest.param("real", marks=pytest.mark.real)])
+
+
+@both
+def test_a_coordinator_gets_the_role(system, kind):
+    ada = system.auth.mutate("createUser", name="Ada", role="TEACHER")
+    assert system.settle() == 1
+    school = system.grouping.mutate("createSchool", name="USP", coordinator=ada["id"])
+    assert system.settle() == 2
+    assert system.settle() == 0
+
+    assert system.auth.query("getUser", id=ada["id"])["role"] == "COORDINATOR"
+    assert system["grouping"].query("getSchools") == [school]
+    assert [event.name for event in system.events] == ["new.user", "new.school", "update.role"]
+    assert system.events[1].payload == {"id": school["id"], "name": "USP", "coordinator": ada["id"]}
+
+    guest = {"name": "Bob", "role": "TEACHER"}
+    with pytest.raises(GraphQLFailure) as refused:
+        system.auth.as_user("u1", roles=["TEACHER"]).mutate("inviteUser", **guest)
+    assert refused.value.code == "FORBIDDEN"
+    assert system.auth.as_user("u2", roles=["COORDINATOR"]).mutate("inviteUser", **guest)["name"] == "Bob"
+
+
+@both
+def test_one_is_down_and_the_other_goes_on(system, kind):
+    ada = system.auth.mutate("createUser", name="Ada", role="TEACHER")
+    system.settle()
+
+    with system.down("auth"):
+        system.grouping.mutate("createSchool", name="USP", coordinator=ada["id"])
+        assert system.settle() == 1
+        assert len(system.grouping.query("getSchools")) == 1
+        with pytest.raises(ComponentDown, match="auth is down: its API does not answer"):
+            system.auth.query("getUser", id=ada["id"])
+
+    assert system.auth.query("getUser", id=ada["id"])["role"] == "TEACHER"
+    assert system.settle() == 1
+    assert system.auth.query("getUser", id=ada["id"])["role"] == "COORDINATOR"
+
+
+@both
+def test_an_endless_cascade_is_an_error(system, kind):
+    system.auth.mutate("ask", name="Why?", role="TEACHER")
+
+    with pytest.raises(SystemFailure) as failure:
+        system.settle()
+    asked, answered = "    question.asked, emitted by Auth\n", "    answer.given, emitted by Grouping\n"
+    told = str(failure.value)
+    assert "An endless cascade: 300 events" in told
+    assert asked + answered + asked in told or answered + asked + answered in told
+    assert "It began with question.asked, emitted by Auth." in told
+
+
+def test_a_handler_s_error_is_raised(system):
+    system.auth.mutate("makeTrouble", name="Eve", role="TEACHER")
+
+    with pytest.raises(ValueError, match="No shelf is left"):
+        system.settle()
+
+
+@pytest.mark.real
+def test_what_goes_wrong_is_told(system, monkeypatch):
+    sink = next(process for process in system.processes if process.name == "grouping sink")
+    wait_for_text(sink.log, "consuming component=grouping")
+    with monkeypatch.context() as impatient:
+        impatient.setattr(system, "_patience", 0.3)
+        os.kill(sink.pid, signal.SIGSTOP)
+        system.grouping.mutate("createSchool", name="USP", coordinator="u1")
+        with pytest.raises(SystemFailure) as slow:
+            system.settle()
+        os.kill(sink.pid, signal.SIGCONT)
+    told = str(slow.value)
+    assert "Waited 0.3 s in vain for everything to be applied.\n" in told
+    assert "grouping has applied the log up to position 0; 1 events wait, first new.school of Grouping at" in told
+    assert f"grouping sink runs, as process {sink.pid}. The last lines of its log, {sink.log}:\n    " in told
+    assert "consuming component=grouping" in told
+    assert system.settle() == 2
+
+    system.auth.mutate("makeTrouble", name="Eve", role="TEACHER")
+    with pytest.raises(SystemFailure) as parked:
+        system.settle()
+    told = str(parked.value)
+    assert "grouping has parked an event: trouble.made at position 3, parked after 6 tries by troubleMade" in told
+    assert 'raise ValueError("No shelf is left.")' in told
+
+    os.kill(sink.pid, signal.SIGKILL)
+    sink.wait(10)
+    with pytest.raises(SystemFailure, match=rf"but grouping sink \(process {sink.pid}\) was ended by SIGKILL"):
+        system.settle()
+
+
+def wait_for_text(file, text):
+    deadline = time.monotonic() + 20
+    while text not in file.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.real
+def test_a_process_cannot_start(system):
+    system.settle()
+
+
+@pytest.mark.real
+def test_the_run_is_killed(system):
+    pids = [str(process.pid) for process in system.processes]
+    Path(os.environ["PIDS"]).write_text(" ".join(pids))
+    os.kill(os.getpid(), signal.SIGKILL)
