@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 from collections.abc import Iterator, Sequence
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from graphql import build_schema, parse, validate
 
 from byron.codegen.project import create_project
-from tests.processes import Running, System, run, system, wait_for
+from byron.schema.reader import parse_component, read_component
+from tests.processes import Running, System, free_port, run, system, wait_for
 
 PERSES = Path(__file__).resolve().parent.parent.parent / "examples" / "perses"
 LEFT_OUT = shutil.ignore_patterns(".env", "*.sqlite3*", "__pycache__", ".pytest_cache", ".ruff_cache", ".venv")
@@ -144,6 +147,18 @@ def test_3_decoupling_of_multiple_components_and_one_failing(perses):
     wait_for(lambda: perses.auth(GET_USER, id=user)["role"] == "COORDINATOR", "Auth to catch up")
 
 
+@pytest.mark.broker
+def test_dev_restarts_what_runs_as_one_when_a_component_beside_it_changes(copy, tmp_path):
+    with system(copy / "monolith", tmp_path / "state", "StudyCase") as both:
+        dev = both.start("dev", str(free_port()))
+        dev.says("GraphiQL: ")
+
+        with (copy / "grouping/grouping/rules.py").open("a") as file:
+            file.write("\n")
+
+        dev.says("changed: rules.py")
+
+
 @pytest.mark.parametrize("project", ["auth", "grouping", "monolith"])
 def test_generated_files_are_up_to_date_and_its_own_tests_pass(copy, project):
     state = copy / ".state"
@@ -174,6 +189,27 @@ def test_the_project_that_runs_both_has_only_settings_of_its_own():
             ]
     assert not list(own.glob("*/schema.yaml"))
     assert not [path for path in PERSES.rglob("*") if path.is_symlink()]
+
+
+def test_the_readme_asks_only_what_the_components_answer():
+    asked = re.findall(r"^(auth|grouping) '(.+)'$", (PERSES / "README.md").read_text(), re.MULTILINE)
+
+    assert {component for component, _ in asked} == {"auth", "grouping"}
+    for component, document in asked:
+        schema = build_schema((PERSES / component / component / "schema.graphql").read_text())
+        assert validate(schema, parse(document.replace("'$ID'", "id"))) == [], document
+
+
+def test_the_readme_knows_every_event_and_its_third_component_fits():
+    readme = (PERSES / "README.md").read_text()
+    components = [read_component(PERSES / name / name / "schema.yaml") for name in ("auth", "grouping")]
+    [schema] = re.findall(r"```yaml\n(.+?)```", readme, re.DOTALL)
+    third = parse_component(schema, "contacts.yaml")
+
+    declared = {event for component in components for event in component.events}
+    assert set(re.findall(r"^\| `([a-z.]+)` \|", readme, re.MULTILINE)) == declared
+    assert third.namespace == components[0].namespace
+    assert set(third.handlers) <= declared
 
 
 def lines(file: Path) -> list[str]:

@@ -1,9 +1,8 @@
 """The three scenarios of the study case: two components, two Caches, one log."""
 
 import pytest
-from django.apps import apps
-
 from byron.testing.component import ComponentUnderTest, GraphQLFailure
+from django.apps import apps
 
 ADA = {"name": "Ada Lovelace", "email": "ada@example.org", "role": "TEACHER"}
 SCHOOL = {"name": "Analytical"}

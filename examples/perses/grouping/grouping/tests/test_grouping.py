@@ -59,6 +59,11 @@ def test_a_school_announces_itself_and_its_coordinator(perses, school):
     assert perses.query("getMember", id="tom")["role"] == "COORDINATOR"
 
 
+def test_what_create_school_returns_is_what_it_announces(perses):
+    document = 'mutation { createSchool(data: {name: "Analytical"}, userID: "tom") { coordinator { id role } } }'
+    assert perses.graphql(document)["createSchool"] == {"coordinator": {"id": "tom", "role": "COORDINATOR"}}
+
+
 def test_a_user_whom_grouping_does_not_know_coordinates_nothing(perses):
     before = perses.events
 
