@@ -19,9 +19,13 @@ _SQLITE_OPTIONS = {
 }
 
 
-def find_components(directory: Path, *, first: str) -> list[str]:
-    """Return the names of the folders that hold a schema.yaml and an apps.py, `first` before the others."""
-    found = sorted(path.parent.name for path in directory.glob("*/schema.yaml") if (path.parent / "apps.py").exists())
+def find_components(*directories: Path, first: str) -> list[str]:
+    """Return the names of these directories' folders that hold a schema.yaml and an apps.py, `first` before the others.
+
+    Python must find them as well: directories other than the project's own belong on `sys.path`.
+    """
+    schemas = [schema for directory in directories for schema in directory.glob("*/schema.yaml")]
+    found = sorted(schema.parent.name for schema in schemas if (schema.parent / "apps.py").exists())
     return sorted(found, key=lambda name: name != first)
 
 

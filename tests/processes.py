@@ -125,7 +125,8 @@ class System:
 
     def start(self, *arguments: str, **variables: str) -> Running:
         """Start a command of manage.py in the background, with these in its environment."""
-        log = self.state / f"{arguments[0]}-{len(self._running)}.log"
+        # Several projects may share one state, and so a broker.
+        log = self.state / f"{self.project.name}-{arguments[0]}-{len(self._running)}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         running = Running(["manage.py", *arguments], self.project, self.state, log, **variables)
         self._running.append(running)

@@ -18,6 +18,17 @@ def test_components_are_the_folders_with_a_schema_the_first_one_first(tmp_path):
     assert find_components(tmp_path, first="first") == ["first", "a", "b"]
 
 
+def test_components_of_several_projects_are_one_list(tmp_path):
+    for path in ("auth/auth", "auth/config", "grouping/grouping", "grouping/audit"):
+        (tmp_path / path).mkdir(parents=True)
+        if not path.endswith("config"):
+            (tmp_path / path / "schema.yaml").touch()
+            (tmp_path / path / "apps.py").touch()
+
+    projects = [tmp_path / "auth", tmp_path / "grouping"]
+    assert find_components(*projects, first="grouping") == ["grouping", "audit", "auth"]
+
+
 @pytest.fixture
 def engines(tmp_path, monkeypatch):
     def read(**environment):

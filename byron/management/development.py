@@ -42,8 +42,19 @@ class Development:
     processes as they are.
     """
 
-    def __init__(self, project: Path, namespaces: Iterable[str], host: str, port: int, *, own_broker: bool) -> None:
+    def __init__(
+        self,
+        project: Path,
+        namespaces: Iterable[str],
+        host: str,
+        port: int,
+        *,
+        own_broker: bool,
+        components: Iterable[Path] = (),
+    ) -> None:
         self._project, self._host, self._port = project, host, port
+        # Components may lie outside the project that runs them; those inside it are watched with it.
+        self._elsewhere = [path for path in components if not path.is_relative_to(project)]
         self._namespaces = sorted(set(namespaces)) if own_broker else []
         self._output = Output((_BROKER, _SCHEMA, _API, _SINK))
         self._children: list[ChildProcess] = []
@@ -88,6 +99,7 @@ class Development:
     def _watch(self) -> None:
         changes = watch(
             self._project,
+            *self._elsewhere,
             watch_filter=_SourceFilter(),
             stop_event=self._stop,
             rust_timeout=_TICK,

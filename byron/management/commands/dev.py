@@ -31,11 +31,13 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Port {port} is taken by another process; choose one, as in `manage.py dev {port + 1}`."
             )
-        namespaces = {config.component.namespace for config in require_components()}
+        configs = require_components()
+        namespaces = {config.component.namespace for config in configs}
         project = getattr(settings, "BASE_DIR", None) or Path.cwd()
         own_broker = not byron_settings().broker_url
+        components = [Path(config.path) for config in configs]
         try:
-            Development(Path(project), namespaces, host, port, own_broker=own_broker).run()
+            Development(Path(project), namespaces, host, port, own_broker=own_broker, components=components).run()
         except ByronError as error:
             raise CommandError(str(error)) from error
 

@@ -1,0 +1,5 @@
+"""Addresses: /graphql/, /healthz, /readyz, /schema.graphql, and /<component>/graphql/."""
+
+from django.urls import include, path
+
+urlpatterns = [path("", include("byron.api.urls"))]
