@@ -92,6 +92,17 @@ class RoundTrip:
         """A whole payload, without its id."""
         return {each.python_name: self.announced.get(each.python_name) for each in self.creation.entity.attributes}
 
+    @property
+    def payloads(self) -> list[dict[str, Any]]:
+        """Payloads of two entities that may be there together, or of one where no second is easily made up."""
+        unique = [each for each in self.creation.entity.attributes if each.unique and self.payload[each.python_name]]
+        if any(each.type.name not in ("String", "ID") for each in unique):
+            return [self.payload]
+        return [
+            self.payload,
+            self.payload | {each.python_name: f"{self.payload[each.python_name]} 2" for each in unique},
+        ]
+
 
 def round_trip(component: Component) -> RoundTrip | None:
     """Return the first end-to-end path that works without a line written by hand, if there is one."""
