@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from heapq import merge
 from pathlib import Path
 
 from byron.events.event import Event
+from byron.exceptions import BrokerError
 from byron.schema.installed import ComponentConfig
 from byron.testing.failures import SystemFailure
 from byron.testing.members import Members, Reader
@@ -29,7 +31,7 @@ _LOOK = 0.01
 class RealSystem(Members[RealComponent]):
     """The components of a project, an API and a Sink each, and their broker, all in processes of their own.
 
-    All that they keep is below the directory of `places`. Used as a context manager, which ends them all.
+    All that they keep is below the directory of `places`. `running` starts them, and ends them all.
     """
 
     def __init__(self, configs: Sequence[ComponentConfig], places: Places, *, patience: float = PATIENCE) -> None:
@@ -155,12 +157,20 @@ class RealSystem(Members[RealComponent]):
 
     def _wait(self, condition: Callable[[], bool], what: str, describe: Callable[[], str] | None = None) -> None:
         deadline = time.monotonic() + self._patience
-        while not condition():
+        while not self._holds(condition, what):
             self._require_running(what)
             if time.monotonic() > deadline:
                 details = describe() if describe else "\n".join(process.describe() for process in self.processes)
                 raise SystemFailure(f"Waited {self._patience:g} s in vain for {what}.\n{details}")
             time.sleep(_LOOK)
+
+    def _holds(self, condition: Callable[[], bool], what: str) -> bool:
+        try:
+            return condition()
+        except BrokerError:
+            # Most likely because its process ended, which says more.
+            self._require_running(what)
+            raise
 
     def _require_running(self, what: str) -> None:
         for process in self.processes:
@@ -173,6 +183,8 @@ def migrate(places: Places) -> Path:
     with ProcessGroup(places.directory / "logs") as group:
         command = [sys.executable, "-m", "django", "migrate", "-v0"]
         process = group.start("migrate", command, places.project, places.environment("nats://127.0.0.1:1"))
-        if process.wait(2 * PATIENCE):
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(2 * PATIENCE)
+        if process.status != 0:
             raise SystemFailure(f"The Caches could not be made: {process.describe()}")
     return places.directory

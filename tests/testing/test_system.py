@@ -171,10 +171,11 @@ def test_caches_that_cannot_be_made_are_told(perses, tmp_path, monkeypatch):
 
 
 @pytest.mark.broker
-def test_nothing_is_left_of_a_run_that_was_killed(suite, tmp_path):
-    finished = suite("killed", "real", PIDS=str(tmp_path / "pids"))
+@pytest.mark.parametrize(("signal", "status"), [("SIGINT", 2), ("SIGKILL", -9)])
+def test_nothing_is_left_of_a_run_that_was_ended(suite, tmp_path, signal, status):
+    finished = suite("killed", "real", PIDS=str(tmp_path / "pids"), SIGNAL=signal)
 
-    assert finished.returncode == -9
+    assert finished.returncode == status
     pids = (tmp_path / "pids").read_text().split()
     assert len(pids) == 5
     wait_for(lambda: not any(is_alive(int(pid)) for pid in pids), "the processes to end")
