@@ -21,7 +21,8 @@ LONGEST_ROLE: Final = 100
 _UNSHOWN: Final = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff"
 DESCRIPTION_PATTERN: Final = f"^[^{_UNSHOWN}]*$"
 
-_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+#: Where a word begins; the plural of an acronym, as in `studentIDs`, is one word.
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])(?![A-Z]s(?![a-z]))")
 
 #: Names that GraphQL, or Byron's own part of the GraphQL schema, already gives a meaning.
 RESERVED_TYPES: Final = frozenset({"Query", "Mutation", "Subscription", "PageInfo", "Meta", "None", "True", "False"})
