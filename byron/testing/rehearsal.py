@@ -24,8 +24,8 @@ from byron.testing.faults import Faults, FaultyApplier, FaultyLog, FaultyReader,
 from byron.testing.schedule import Action, Arrive, Crash, Lose, Overtake, Restart, Retry, Schedule, Turn
 from byron.testing.state import Outcome, emissions, empty, rows_of
 
-#: Rounds after which a component that goes on emitting is taken for one that never ends.
-_MOST_ROUNDS = 1000
+#: Emitted events, at most: some, and so many for each that is given. More are taken for a loop.
+_MOST_EMITTED = (100, 10)
 
 
 class EndlessError(AssertionError):
@@ -129,11 +129,11 @@ class Rehearsal:
             process = self._process()
             for worker in process.workers:
                 worker.batches.parks = False
-            for _ in range(_MOST_ROUNDS):
+            before = -1
+            while process.turn(0) or len(self._log.messages) > before:
                 before = len(self._log.messages)
-                if not process.turn(0) and len(self._log.messages) == before:
-                    return self._outcome()
-        raise EndlessError(f"{self._config.component.name} did not come to an end: its handlers emit on and on.")
+                self._require_an_end()
+            return self._outcome()
 
     def by(self, schedule: Schedule) -> Outcome:
         """Apply the messages by a schedule, and what is left in peace. Raises AssertionError for what stays parked."""
@@ -247,13 +247,20 @@ class Rehearsal:
 
     def _settle(self, process: Process) -> None:
         """Apply what there is, what is set aside and what is emitted included."""
-        for _ in range(_MOST_ROUNDS):
-            before = (len(self._log.messages), sum(self.faults.failures.values()))
-            lanes = range(len(process.workers))
-            done = process.turn_all() + sum(process.retry(lane) for lane in lanes)
-            if not done and before == (len(self._log.messages), sum(self.faults.failures.values())):
-                return
-        raise EndlessError(f"{self._config.component.name} did not come to an end: its handlers emit on and on.")
+        done, before, after = 0, (-1, 0), self._standing()
+        while done or before != after:
+            before = after
+            done = process.turn_all() + sum(process.retry(lane) for lane in range(len(process.workers)))
+            after = self._standing()
+            self._require_an_end()
+
+    def _standing(self) -> tuple[int, int]:
+        return len(self._log.messages), sum(self.faults.failures.values())
+
+    def _require_an_end(self) -> None:
+        some, for_each = _MOST_EMITTED
+        if len(self._log.messages) > some + (1 + for_each) * len(self._messages):
+            raise EndlessError(f"{self._config.component.name} did not come to an end: its handlers emit on and on.")
 
     def _outcome(self) -> Outcome:
         given = {message.id for message in (*self._messages, self._poison)}

@@ -80,8 +80,6 @@ class Survival:
         rehearsal = self._rehearsal()
         try:
             found = differences(self._expected, rehearsal.by(schedule))
-        except EndlessError:
-            raise
         except Exception as error:
             found = [f"the Sink stopped: {type(error).__name__}: {error}"]
         if found:
@@ -92,8 +90,8 @@ class Survival:
     def _applied_one_by_one(self) -> Outcome:
         try:
             return self._rehearsal().one_by_one()
-        except EndlessError:
-            raise
+        except EndlessError as error:
+            raise SurvivalError(str(error)) from None
         except Exception as error:
             told = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
             raise SurvivalError(
