@@ -142,7 +142,7 @@ class ComponentUnderTest(Commands):
         with acting_as(Role.SINK):
             return self._sink.settle()
 
-    def survives(self, *events: Event, across_keys: bool = True, examples: int = 40, seed: int | None = None) -> None:
+    def survives(self, *events: Event, across_keys: bool = True, examples: int = 30, seed: int | None = None) -> None:
         """Require that the Cache ends the same whatever happens to the Sink, for what was emitted and these events.
 
         Generated fault schedules have events delivered again, processes that end at any step, handlers that fail

@@ -125,11 +125,9 @@ class FaultyLog(MemoryBroker):
 
 
 class FaultyReader(Consumer):
-    """A reader of the log that is given as many events as the schedule says, and some of them again."""
+    """A reader of the log that is given some events again."""
 
     def __init__(self, at: Callable[[int], Consumer], after: int, faults: Faults) -> None:
-        #: How many events a fetch gives at most; None for no limit of its own.
-        self.limit: int | None = None
         self._at = at
         self._reader = at(after)
         self._faults = faults
@@ -145,7 +143,7 @@ class FaultyReader(Consumer):
             self._faults.tell(f"{self._faults.listed(again)} will be delivered again.")
 
     def fetch(self, limit: int, timeout: float) -> list[StoredMessage]:
-        found = self._reader.fetch(limit if self.limit is None else min(limit, self.limit), timeout)
+        found = self._reader.fetch(limit, timeout)
         self._given += found
         return found
 

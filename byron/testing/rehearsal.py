@@ -21,14 +21,11 @@ from byron.sink.lane import LaneWorker, Progress
 from byron.sink.lanes import Lane
 from byron.sink.membership import Membership
 from byron.testing.faults import Faults, FaultyApplier, FaultyLog, FaultyReader, ProcessEnd, Statements, label
-from byron.testing.schedule import Action, Arrive, Crash, Lose, Restart, Retry, Schedule, Straggle, Turn
+from byron.testing.schedule import Action, Arrive, Crash, Lose, Overtake, Restart, Retry, Schedule, Turn
 from byron.testing.state import Outcome, emissions, empty, rows_of
 
-#: Events of a transaction, at most; and after a crash, how many are applied one by one.
-_BATCH = 8
-
-#: Rounds after which a component that goes on emitting is taken for one that never ends.
-_MOST_ROUNDS = 1000
+#: Emitted events, at most: some, and so many for each that is given. More are taken for a loop.
+_MOST_EMITTED = (100, 10)
 
 
 class EndlessError(AssertionError):
@@ -55,11 +52,10 @@ class Process:
         for worker in self.workers:
             worker.batches.applier = FaultyApplier(config, payloads, faults)
 
-    def turn(self, lane: int, *, limit: int | None = None, again: int = 0) -> int:
+    def turn(self, lane: int, *, again: int = 0) -> int:
         """Have a lane fetch what is there and apply it; return how many events were fetched."""
         number = lane % len(self.workers)
         reader = self._reader(number)
-        reader.limit = limit
         reader.go_back(again)
         return self.workers[number].turn(self._log, reader, 0)
 
@@ -72,10 +68,14 @@ class Process:
             return 0
         return sum(batches.retry(key_digest)[0] for key_digest in batches.parking.due())
 
-    def straggle(self) -> None:
-        """Go on with the lanes that it had. Raises LaneLostError once it notices that another has them."""
-        for number in list(self.readers):
-            self.turn(number)
+    def turn_all(self, *, open_only: bool = False) -> int:
+        """Give each lane a turn, or each that is open; return how many events were fetched."""
+        return sum(self.turn(lane) for lane in (list(self.readers) if open_only else range(len(self.workers))))
+
+    def open(self) -> None:
+        """Take all lanes, and look where they stand."""
+        for number in range(len(self.workers)):
+            self._reader(number)
 
     def release(self) -> None:
         for worker in self.workers:
@@ -116,7 +116,6 @@ class Rehearsal:
         self._statements = Statements(self._config.alias, self.faults)
         self._held: Sequence[Message] = ()
         self._lanes = 1
-        self._former: Process | None = None
 
     @property
     def story(self) -> list[str]:
@@ -125,20 +124,20 @@ class Rehearsal:
 
     def one_by_one(self) -> Outcome:
         """Apply the messages in their order, each by itself. Raises what a handler raises."""
-        with self._staged():
+        with self._staged(batch=1):
             self._log.put(self._messages)
             process = self._process()
             for worker in process.workers:
                 worker.batches.parks = False
-            for _ in range(_MOST_ROUNDS):
+            before = -1
+            while process.turn(0) or len(self._log.messages) > before:
                 before = len(self._log.messages)
-                if not process.turn(0, limit=1) and len(self._log.messages) == before:
-                    return self._outcome()
-        raise EndlessError(f"{self._config.component.name} did not come to an end: its handlers emit on and on.")
+                self._require_an_end()
+            return self._outcome()
 
     def by(self, schedule: Schedule) -> Outcome:
         """Apply the messages by a schedule, and what is left in peace. Raises AssertionError for what stays parked."""
-        with self._staged():
+        with self._staged(batch=schedule.batch):
             log = self._in_order(schedule)
             self._held = log[len(log) - schedule.late :]
             self._log.put(log[: len(log) - schedule.late])
@@ -163,11 +162,11 @@ class Rehearsal:
         return log
 
     @contextmanager
-    def _staged(self) -> Iterator[None]:
+    def _staged(self, *, batch: int) -> Iterator[None]:
         """Have the Cache empty, and as it was afterwards; retries are due at once and never given up."""
         with ExitStack() as stack:
             stack.enter_context(
-                override_settings(BYRON_SINK_BATCH_SIZE=_BATCH, BYRON_SINK_RETRY_DELAY=0.0, BYRON_SINK_TRIES=10_000)
+                override_settings(BYRON_SINK_BATCH_SIZE=batch, BYRON_SINK_RETRY_DELAY=0.0, BYRON_SINK_TRIES=10_000)
             )
             for config in self._configs:
                 stack.enter_context(_undone(config.alias))
@@ -186,16 +185,15 @@ class Rehearsal:
                 return self._unless_it_ends(
                     process,
                     action.crash,
-                    lambda: process.turn(action.lane, limit=action.limit, again=action.again),
+                    lambda: process.turn(action.lane, again=action.again),
                 )
             case Retry():
                 return self._unless_it_ends(process, action.crash, lambda: process.retry(action.lane))
             case Arrive():
                 self._arrive()
                 return process
-            case Straggle():
-                self._straggle()
-                return process
+            case Overtake():
+                return self._overtake(process, action)
             case Restart():
                 return self._restart(process, action)
             case Lose():
@@ -203,7 +201,6 @@ class Rehearsal:
                 with acting_as(Role.MAINTENANCE):
                     empty(self._config)
                 self._log.grow_old()
-                self._former = None
                 return self._process()
 
     def _unless_it_ends(self, process: Process, crash: Crash | None, work: Callable[[], object]) -> Process:
@@ -217,24 +214,23 @@ class Rehearsal:
             return self._process()
 
     def _restart(self, process: Process, action: Restart) -> Process:
+        process.release()
         self._lanes = action.lanes
-        number = f"{action.lanes} lane{'s' if action.lanes > 1 else ''}"
-        if action.ended:
-            process.release()
-            self.faults.tell(f"The process stops in order; another goes on, with {number}.")
-        else:
-            self._former = process
-            self.faults.tell(f"The process is frozen and taken for dead; another goes on, with {number}.")
+        self.faults.tell(f"The process stops in order; another goes on, with {_lanes(action.lanes)}.")
         return self._process()
 
-    def _straggle(self) -> None:
-        if self._former is not None and self._former.readers:
-            self.faults.tell("The process that was taken for dead wakes up and goes on where it was.")
-            try:
-                self._former.straggle()
-            except LaneLostError:
-                self.faults.tell("It notices that another has its lane, and stops.")
-            self._former = None
+    def _overtake(self, former: Process, action: Overtake) -> Process:
+        former.open()
+        self._lanes = action.lanes
+        self.faults.tell(f"The process is frozen and taken for dead; another goes on, with {_lanes(action.lanes)}.")
+        process = self._process()
+        process.turn_all()
+        self.faults.tell("The frozen process goes on where it was.")
+        try:
+            former.turn_all(open_only=True)
+        except LaneLostError:
+            self.faults.tell("It notices that another has its lane, and stops.")
+        return process
 
     def _arrive(self) -> None:
         if self._held:
@@ -243,15 +239,28 @@ class Rehearsal:
             self._held = ()
 
     def _finish(self, process: Process) -> None:
-        """Apply what is left, retries and what is emitted included."""
-        self._arrive()
-        for _ in range(_MOST_ROUNDS):
-            before = (len(self._log.messages), sum(self.faults.failures.values()))
-            lanes = range(len(process.workers))
-            done = sum(process.turn(lane) for lane in lanes) + sum(process.retry(lane) for lane in lanes)
-            if not done and before == (len(self._log.messages), sum(self.faults.failures.values())):
-                return
-        raise EndlessError(f"{self._config.component.name} did not come to an end: its handlers emit on and on.")
+        """Apply what is left, and then what was held back until now."""
+        self._settle(process)
+        if self._held:
+            self._arrive()
+            self._settle(process)
+
+    def _settle(self, process: Process) -> None:
+        """Apply what there is, what is set aside and what is emitted included."""
+        done, before, after = 0, (-1, 0), self._standing()
+        while done or before != after:
+            before = after
+            done = process.turn_all() + sum(process.retry(lane) for lane in range(len(process.workers)))
+            after = self._standing()
+            self._require_an_end()
+
+    def _standing(self) -> tuple[int, int]:
+        return len(self._log.messages), sum(self.faults.failures.values())
+
+    def _require_an_end(self) -> None:
+        some, for_each = _MOST_EMITTED
+        if len(self._log.messages) > some + (1 + for_each) * len(self._messages):
+            raise EndlessError(f"{self._config.component.name} did not come to an end: its handlers emit on and on.")
 
     def _outcome(self) -> Outcome:
         given = {message.id for message in (*self._messages, self._poison)}
@@ -264,6 +273,10 @@ class Rehearsal:
                 for row in parked.order_by("position")
             },
         )
+
+
+def _lanes(number: int) -> str:
+    return "one lane" if number == 1 else f"{number} lanes"
 
 
 def _names(messages: Sequence[Message]) -> dict[str, str]:

@@ -31,8 +31,6 @@ class Turn:
     """A lane fetches what is there and applies it."""
 
     lane: int = 0
-    #: How many events it is given at once; None for all there are.
-    limit: int | None = None
     #: How many events of those that it had last are delivered to it again.
     again: int = 0
     crash: Crash | None = None
@@ -48,16 +46,16 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart:
-    """Another process applies the lanes, perhaps in another number."""
+    """The process stops in order, and another applies the lanes, perhaps in another number."""
 
     lanes: int = 1
-    #: Whether the process before it has let go of its lanes, or was only taken for dead and may still go on.
-    ended: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Straggle:
-    """The process that was taken for dead goes on where it was."""
+class Overtake:
+    """The process is frozen and taken for dead; when another has applied more of its lanes, it goes on."""
+
+    lanes: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +68,7 @@ class Lose:
     """The Cache is lost, long after all that was: a new process builds it from the log."""
 
 
-Action = Turn | Retry | Restart | Straggle | Arrive | Lose
+Action = Turn | Retry | Restart | Overtake | Arrive | Lose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +82,8 @@ class Schedule:
     #: Before which of them a message stands that nobody can read; None for none.
     poison: int | None = None
     lanes: int = 1
+    #: How many events a lane applies in one transaction, at most; after a crash, how many it applies one by one.
+    batch: int = 500
     #: How often an event's handlers fail after their work, by the event's place among the given ones.
     failures: Mapping[int, int] = field(default_factory=dict)
     actions: tuple[Action, ...] = ()

@@ -20,7 +20,7 @@ from byron.exceptions import MissingExtraError
 from byron.schema.installed import ComponentConfig
 from byron.testing.faults import label, listing
 from byron.testing.rehearsal import EndlessError, Rehearsal
-from byron.testing.schedule import Restart, Schedule
+from byron.testing.schedule import Overtake, Restart, Schedule
 from byron.testing.state import Outcome, caches, differences
 
 _SAME_AGAIN = "What happened: they were applied twice in the same way, without any fault, on two days."
@@ -31,8 +31,9 @@ it of event.id), or what it remembers in a global."""
 
 _ACROSS = """\
 Order is kept within a key only: with several lanes, and around an event that is set aside, events of other keys may be
-first. What a handler emits comes into the log at any place after its cause. A component that is to run in one lane,
-and relates keys all the same, is tested without those by survives(…, across_keys=False)."""
+first. What a handler emits comes into the log at any place after its cause, and positions are other ones then. A
+component that is to run in one lane, and relates keys all the same, is tested without those by
+survives(…, across_keys=False)."""
 
 _TWICE = """\
 A handler may run twice for one event: when its transaction is rolled back, and when the Cache is built anew. Counting
@@ -79,8 +80,6 @@ class Survival:
         rehearsal = self._rehearsal()
         try:
             found = differences(self._expected, rehearsal.by(schedule))
-        except EndlessError:
-            raise
         except Exception as error:
             found = [f"the Sink stopped: {type(error).__name__}: {error}"]
         if found:
@@ -91,8 +90,8 @@ class Survival:
     def _applied_one_by_one(self) -> Outcome:
         try:
             return self._rehearsal().one_by_one()
-        except EndlessError:
-            raise
+        except EndlessError as error:
+            raise SurvivalError(str(error)) from None
         except Exception as error:
             told = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
             raise SurvivalError(
@@ -161,9 +160,10 @@ def _require_handled(config: ComponentConfig, events: Sequence[Event]) -> None:
 
 def _crosses(schedule: Schedule) -> bool:
     """Whether events of different keys may pass each other."""
-    lanes = [schedule.lanes, *(action.lanes for action in schedule.actions if isinstance(action, Restart))]
+    lanes = [schedule.lanes, *(action.lanes for action in schedule.actions if isinstance(action, Restart | Overtake))]
     aside = any(times > 1 for times in schedule.failures.values())
-    return max(lanes) > 1 or aside or schedule.late > 0 or list(schedule.order) != sorted(schedule.order)
+    moved = schedule.late > 0 or schedule.poison is not None
+    return max(lanes) > 1 or aside or moved or list(schedule.order) != sorted(schedule.order)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import uuid
 from datetime import UTC, datetime
 
@@ -10,6 +11,7 @@ import pytest
 from django.db import IntegrityError
 from django.db.models import F
 
+from byron.exceptions import MissingExtraError
 from byron.testing.events import event
 from byron.testing.survival import SurvivalError
 
@@ -105,13 +107,68 @@ def test_nothing_is_left_behind(students, handler):
     assert [each["name"] for each in students.query("getStudents")] == ["Ada"]
 
 
+def test_a_handler_that_fails_until_another_key_is_there_survives_by_retries(students, handler):
+    @handler
+    def advise(ctx, event):
+        if event.payload["course"] == "advice":
+            ctx.db.Student.objects.select_for_update().get(pk=event.payload["name"])
+        store(ctx, event)
+
+    students.survives(student("a"), student("x", course="advice", name="a"))
+
+
+# How it is used.
+
+
+def test_it_tries_the_same_each_time_and_something_else_for_each_seed(students, handler):
+    def stories(seed=None):
+        told = []
+
+        @handler
+        def remember(ctx, event):
+            told.append((event.key, event.position))
+            store(ctx, event)
+
+        students.survives(student("a"), student("b"), student("c"), examples=8, seed=seed)
+        return told
+
+    first = stories()
+    assert stories() == first
+    assert stories(seed=1) == stories(seed=1) != first
+
+
+def test_an_event_that_is_not_handled_is_an_error_that_lists_the_others(students):
+    with pytest.raises(LookupError, match="Student handles no event 'new.studnt'; it handles: new.student"):
+        students.survives(event("new.studnt", id="1"))
+
+
+def test_nothing_to_survive_is_an_error(students):
+    with pytest.raises(LookupError, match="There are no events to survive"):
+        students.survives()
+
+
+def test_without_hypothesis_it_says_what_to_install(students, monkeypatch):
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    monkeypatch.delitem(sys.modules, "byron.testing.schedules", raising=False)
+
+    with pytest.raises(MissingExtraError, match=r"pip install 'byron-framework\[test\]'"):
+        students.survives(student("a"))
+
+
+def test_handlers_that_emit_without_an_end_are_told(students, handler):
+    @handler
+    def echo(ctx, event):
+        ctx.emit("new.student", dict(event.payload))
+
+    assert "did not come to an end" in found(students, student("a"))
+
+
 # What is wrong is found.
 
 
 def found(component, *events, **options):
     with pytest.raises(SurvivalError) as failure:
         component.survives(*events, **options)
-    print(failure.value)
     return str(failure.value)
 
 
@@ -187,6 +244,8 @@ def test_order_across_keys_is_found(students, handler):
             store(ctx, event)
 
     report = found(students, student("a"), student("x", course="advice", name="a"))
+    assert report.startswith("Student does not end the same: new.student a and new.student x.\n\nWhat happened:\n  1. ")
+    assert "\n  Student a:\n      ingress: expected 1, found 0\n" in report
     assert "across_keys=False" in report
     students.survives(student("a"), student("x", course="advice", name="a"), across_keys=False)
 
