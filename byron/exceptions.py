@@ -38,6 +38,9 @@ class BrokerUnavailableError(BrokerError):
 class OutcomeUnknownError(BrokerError):
     """Messages were sent but not acknowledged in time: the log may or may not hold them."""
 
+    #: The ids of the events in question, where they are known.
+    event_ids: tuple[str, ...] = ()
+
 
 class PublishDeniedError(BrokerError):
     """The broker's permissions do not allow this process to publish on that subject."""

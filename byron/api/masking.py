@@ -43,7 +43,9 @@ def formatted(config: ComponentConfig, error: GraphQLError) -> dict[str, Any]:
     for kind, (code, message) in _CODES.items():
         if isinstance(original, kind):
             log.warning("component=%s code=%s error=%s", config.label, code, original)
-            return {**shown, "message": message, "extensions": {"code": code}}
+            # Whoever looks into the log, by `manage.py events` or a tool of NATS, finds them by these.
+            events = {"events": list(original.event_ids)} if isinstance(original, OutcomeUnknownError) else {}
+            return {**shown, "message": message, "extensions": {"code": code, **events}}
     if not error.path or (isinstance(original, GraphQLError | None) and _is_of_an_argument(error)):
         return {**shown, "extensions": {"code": BAD_USER_INPUT, **(error.extensions or {})}}
     reference = new_id()

@@ -22,6 +22,7 @@ from byron.conf import byron_settings
 from byron.events.event import Event
 from byron.events.ids import new_id
 from byron.events.payloads import PayloadCodec
+from byron.exceptions import OutcomeUnknownError
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Command
 from byron.schema.reads import arguments_of
@@ -118,5 +119,9 @@ class CommandRunner:
         if broker is not self._ready:
             broker.ensure_log()
             self._ready = broker
-        acknowledged = broker.publish(messages, byron_settings().publish_timeout)
+        try:
+            acknowledged = broker.publish(messages, byron_settings().publish_timeout)
+        except OutcomeUnknownError as error:
+            error.event_ids = tuple(event.id for event in emitted)
+            raise
         return [replace(event, position=held.position) for event, held in zip(emitted, acknowledged, strict=True)]

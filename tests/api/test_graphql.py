@@ -163,6 +163,21 @@ def test_queries_answer_while_the_broker_is_away(component):
     assert component.query("listBooks") == []
 
 
+def test_an_unknown_outcome_names_the_events_in_question(component, monkeypatch):
+    sent = []
+
+    def lose(messages, timeout):
+        sent.extend(message.id for message in messages)
+        raise OutcomeUnknownError("late")
+
+    monkeypatch.setattr(component.broker, "publish", lose)
+    with pytest.raises(GraphQLFailure) as failure:
+        component.mutate("addBook", data={"title": "x", "genre": "DRAMA", "author": "a", "tags": []})
+
+    assert failure.value.errors[0]["extensions"] == {"code": "OUTCOME_UNKNOWN", "events": sent}
+    assert len(sent) == 2
+
+
 @override_settings(DEBUG=False)
 def test_introspection_is_for_debug_only(component):
     with pytest.raises(GraphQLFailure, match="introspection has been disabled"):
