@@ -1,0 +1,109 @@
+"""What a mutation's guarantees cost, side by side in one run: receipts, so far.
+
+Prints one JSON line a measure, times in milliseconds. Everything is real: processes, nats-server, SQLite.
+
+    python benchmarks/guarantees.py [--rounds 300]
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from hello import byron, free_port, report, running, wait_for_answer
+
+CREATE = 'mutation($name: String!) { createStudent(name: $name, course: "c", ingress: 1) { id } }'
+READ = '{ getStudents(where: {name: {eq: "%s"}}) { id } }'
+SCHEMA = """
+name: Students
+namespace: Calisto
+content:
+  types: [{name: Student, attributes: [{name: name, type: "String!", index: true}, {name: course, type: "String!"},
+    {name: ingress, type: "Int!"}]}]
+  commands:
+    - {name: getStudents, type: query, returnType: "[Student!]!", read: {list: Student, filter: [name]}}
+    - name: createStudent
+      type: mutation
+      returnType: "Student!"
+      parameters: [{name: name, type: "String!"}, {name: course, type: "String!"}, {name: ingress, type: "Int!"}]
+      emit: {event: new.student}
+  handlers: [{name: newStudent, event: new.student, apply: {create: Student}}]
+"""
+
+
+class Client:
+    """Asks on one connection that it keeps."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+
+    def ask(self, query: str, headers: dict[str, str] | None = None, **variables: Any) -> tuple[dict[str, Any], str]:
+        """Return an answer's data and its receipt."""
+        body = json.dumps({"query": query, "variables": variables})
+        self._connection.request("POST", "/graphql/", body, {"Content-Type": "application/json", **(headers or {})})
+        response = self._connection.getresponse()
+        answer = json.loads(response.read())
+        if "errors" in answer:
+            raise SystemExit(f"unexpected: {answer}")
+        return answer["data"], response.headers.get("Byron-Receipt", "")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=300, help="Measure each of them so often, in turns.")
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory(prefix="byron-bench-") as name:
+        place = Path(name)
+        environment = {**os.environ, "XDG_STATE_HOME": str(place / "state"), "PYTHONUNBUFFERED": "1"}
+        (place / "schema.yaml").write_text(SCHEMA)
+        byron("startcomponent", "students", "--schema", "schema.yaml", cwd=place, environment=environment)
+        project = place / "students"
+        try:
+            measure(project, environment, rounds)
+        finally:
+            byron("infrastructure", "down", "-N", "Calisto", cwd=project, environment=environment)
+
+
+def measure(project: Path, environment: dict[str, str], rounds: int) -> None:
+    port = free_port()
+    times: dict[str, list[float]] = {"query": [], "mutation": [], "visible by receipt": [], "visible by polling": []}
+    asked = 0
+    with (
+        running(project, environment, "serve", "--workers", "1", "--port", str(port)),
+        running(project, environment, "runsink"),
+    ):
+        wait_for_answer(port)
+        client = Client(port)
+        # The first ones load code and make the log.
+        _, receipt = client.ask(CREATE, name="first")
+        client.ask(READ % "first", {"Byron-After": receipt, "Byron-Consistency": "strict"})
+        for number in range(rounds):
+            began = time.perf_counter()
+            client.ask(READ % "first")
+            times["query"].append(time.perf_counter() - began)
+
+            began = time.perf_counter()
+            _, receipt = client.ask(CREATE, name=f"a{number}")
+            times["mutation"].append(time.perf_counter() - began)
+            data, _ = client.ask(READ % f"a{number}", {"Byron-After": receipt, "Byron-Consistency": "strict"})
+            times["visible by receipt"].append(time.perf_counter() - began)
+            if len(data["getStudents"]) != 1:
+                raise SystemExit("a strict read did not see its own write")
+
+            began = time.perf_counter()
+            client.ask(CREATE, name=f"b{number}")
+            while not client.ask(READ % f"b{number}")[0]["getStudents"]:
+                asked += 1
+            times["visible by polling"].append(time.perf_counter() - began)
+    for name, seconds in times.items():
+        report(name, seconds, **({"queries_in_vain": asked} if name == "visible by polling" else {}))
+
+
+if __name__ == "__main__":
+    main()
