@@ -19,7 +19,6 @@ SYSTEM = "dev"
 
 #: Names the process that a ChildProcess is to end with.
 _PARENT = "BYRON_PARENT_PROCESS"
-_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "DJANGO_RUNSERVER_HIDE_WARNING": "true"}
 #: Seconds between two looks at it.
 _LOOK = 0.5
 

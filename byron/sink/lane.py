@@ -184,7 +184,8 @@ class LaneWorker:
                 ",".join(self._config.component.handlers),
             )
             while not self._stop.is_set():
-                self.turn(broker, consumer, _POLL)
+                # Where something is set aside, its retry may be due before the next event comes.
+                self.turn(broker, consumer, _RETRY_INTERVAL if self._batches.parking.keys else _POLL)
                 self._pause = _PAUSES[0]
                 self._retry_parked(broker)
                 self._note_lag(consumer)
