@@ -76,7 +76,8 @@ class Scenario:
         __tracebackhide__ = True
         self._component.settle()
         found = self._component.query(name, **arguments)
-        assert found == expected, f"{name} answers\n  {found!r}\nexpected was\n  {expected!r}"
+        if found != expected:
+            raise AssertionError(f"{name} answers\n  {found!r}\nexpected was\n  {expected!r}")
         return self
 
 
