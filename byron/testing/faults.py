@@ -42,6 +42,8 @@ class Faults:
         self.failures: dict[str, int] = {}
         #: What the story calls events that are not emitted by handlers, by their ids.
         self.names: Mapping[str, str] = {}
+        #: Whether a process has ended.
+        self.crashed = False
         self._crash: Crash | None = None
         self._done = 0
 
@@ -79,7 +81,7 @@ class Faults:
 
     def end(self, what: str) -> None:
         """End the process. Raises ProcessEnd."""
-        self._crash = None
+        self._crash, self.crashed = None, True
         self.tell(f"The process ends before {what}.")
         raise ProcessEnd
 

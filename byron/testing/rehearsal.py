@@ -24,6 +24,9 @@ from byron.testing.faults import Faults, FaultyApplier, FaultyLog, FaultyReader,
 from byron.testing.schedule import Action, Arrive, Crash, Lose, Overtake, Restart, Retry, Schedule, Turn
 from byron.testing.state import Outcome, emissions, empty, rows_of
 
+#: Rounds of all lanes after which what is left cannot come to an end.
+_MOST_ROUNDS = 1000
+
 #: Emitted events, at most: some, and so many for each that is given. More are taken for a loop.
 _MOST_EMITTED = (100, 10)
 
@@ -247,12 +250,15 @@ class Rehearsal:
 
     def _settle(self, process: Process) -> None:
         """Apply what there is, what is set aside and what is emitted included."""
-        done, before, after = 0, (-1, 0), self._standing()
-        while done or before != after:
+        after = self._standing()
+        for _ in range(_MOST_ROUNDS):
             before = after
             done = process.turn_all() + sum(process.retry(lane) for lane in range(len(process.workers)))
             after = self._standing()
+            if not done and before == after:
+                return
             self._require_an_end()
+        raise EndlessError(f"{self._config.component.name} did not come to an end: the same is applied on and on.")
 
     def _standing(self) -> tuple[int, int]:
         return len(self._log.messages), sum(self.faults.failures.values())

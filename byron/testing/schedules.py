@@ -26,7 +26,7 @@ _SHRINKING = 10.0
 
 
 def explore(
-    check: Callable[[Schedule], None], keys: Sequence[str], *, across_keys: bool, examples: int, seed: int | None
+    check: Callable[[Schedule], object], keys: Sequence[str], *, across_keys: bool, examples: int, seed: int | None
 ) -> None:
     """Check schedules for events of these keys until one fails; raise what the smallest one that does raises.
 

@@ -20,7 +20,7 @@ from byron.exceptions import MissingExtraError
 from byron.schema.installed import ComponentConfig
 from byron.testing.faults import label, listing
 from byron.testing.rehearsal import EndlessError, Rehearsal
-from byron.testing.schedule import Overtake, Restart, Schedule
+from byron.testing.schedule import Crash, Overtake, Restart, Schedule, Step, Turn
 from byron.testing.state import Outcome, caches, differences
 
 _SAME_AGAIN = "What happened: they were applied twice in the same way, without any fault, on two days."
@@ -39,6 +39,10 @@ _TWICE = """\
 A handler may run twice for one event: when its transaction is rolled back, and when the Cache is built anew. Counting
 by F() + 1 is fine, since the Cache holds each effect once. Usual causes: what it remembers in a global, what it writes
 to another database or anywhere outside of the Cache, a random or fresh id, the time of the clock."""
+
+
+#: Crashes before steps of one kind, at most, besides those that are generated.
+_MOST_STEPS = 10
 
 
 class SurvivalError(AssertionError):
@@ -71,10 +75,21 @@ class Survival:
                 again = differences(self._expected, self._applied_one_by_one())
             if again:
                 raise SurvivalError(self._report([_SAME_AGAIN], again, _CHANGING))
+            self._crash_everywhere()
             keys = [split_subject(message.subject)[2] for message in self._messages]
             explore(self._check, keys, across_keys=self._across_keys, examples=examples, seed=seed)
 
-    def _check(self, schedule: Schedule) -> None:
+    def _crash_everywhere(self) -> None:
+        """Have the process end once at each step of applying all events in one batch."""
+        __tracebackhide__ = True
+        order = tuple(range(len(self._messages)))
+        for step in Step:
+            for done in range(_MOST_STEPS):
+                if not self._check(Schedule(order=order, actions=(Turn(crash=Crash(step=step, done=done)),))):
+                    break
+
+    def _check(self, schedule: Schedule) -> bool:
+        """Require the same outcome by a schedule; return whether a process ended by it."""
         __tracebackhide__ = True
         assert self._expected is not None
         rehearsal = self._rehearsal()
@@ -86,6 +101,7 @@ class Survival:
             crossed = self._across_keys and _crosses(schedule)
             story = [f"{number:3}. {line}" for number, line in enumerate(rehearsal.story, 1)]
             raise SurvivalError(self._report(["What happened:", *story], found, _ACROSS if crossed else _TWICE))
+        return rehearsal.faults.crashed
 
     def _applied_one_by_one(self) -> Outcome:
         try:
