@@ -17,6 +17,11 @@ def open_events(alias: str, consumer: str) -> QuerySet[ParkedEvent]:
     return parked_rows(alias, consumer).exclude(state=ParkedEvent.State.DISCARDED)
 
 
+def open_positions(alias: str, consumer: str) -> set[int]:
+    """Return the positions of the events that are set aside and were not discarded."""
+    return set(open_events(alias, consumer).values_list("position", flat=True))
+
+
 def discarded_positions(alias: str, consumer: str) -> set[int]:
     """Return the positions of the events that were discarded."""
     found = parked_rows(alias, consumer).filter(state=ParkedEvent.State.DISCARDED)

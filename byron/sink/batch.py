@@ -51,6 +51,8 @@ class BatchApplier:
         self.discarded: frozenset[int] = frozenset()
         #: Positions, by slot, up to which the handlers' emissions are in the log or in another outbox already.
         self.emitted_until: Mapping[int, int] = {}
+        #: Positions up to there whose handlers have emitted nothing, since their events are set aside.
+        self.unemitted: frozenset[int] = frozenset()
         self.parking = Parking(config.alias, lane)
         self.outbox = Outbox(config.alias, lane)
         self._alias = config.alias
@@ -243,7 +245,8 @@ class BatchApplier:
         self.applier.emitted.clear()
 
     def _is_new(self, emission: Emission) -> bool:
-        return emission.cause.position > self.emitted_until.get(split_subject(emission.cause.subject)[1], 0)
+        position, slot = emission.cause.position, split_subject(emission.cause.subject)[1]
+        return position > self.emitted_until.get(slot, 0) or position in self.unemitted
 
     def _is_external(self, error: BaseException) -> bool:
         """Whether an error is not the event's fault: the lane is another's, or the database is in trouble."""

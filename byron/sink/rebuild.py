@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from byron.broker.base import Broker, Consumer
 from byron.cache.checkpoint import Applied, read_checkpoints, release_slots, take_slots
 from byron.cache.migrations import is_pending
-from byron.cache.parked import discarded_positions, open_events, parked_rows
+from byron.cache.parked import discarded_positions, open_events, open_positions, parked_rows
 from byron.cache.roles import Role, acting_as
 from byron.cache.workspace import Difference, Workspace, workspace_for
 from byron.conf import byron_settings
@@ -166,7 +166,9 @@ def rebuild(
         discarded = discarded_positions(live, consumer) if follows else set()
         replayer = Replayer(config, connect, discarded=discarded, watch=watch)
         if follows:
+            # In this order: what is set aside in between is beyond these positions.
             replayer.batches.emitted_until = _positions(live, consumer)
+            replayer.batches.unemitted = frozenset(open_positions(live, consumer))
         replayer.run(lambda left: left <= byron_settings().sink_batch_size)
         if not accept_parked:
             _refuse_newly_parked(config, live)
@@ -248,11 +250,12 @@ def _switch(
     alias, live, consumer = config.alias, workspace.live, config.consumer_name
     reached = read_checkpoints(alias, consumer)
     parked = list(ParkedEvent.objects.using(alias).filter(consumer=consumer).order_by("id"))
-    # What the live Cache has applied, it has emitted, or will from its own outbox.
+    # What the live Cache has applied, it has emitted, or will from its own outbox; not what it has set aside.
+    aside = open_positions(live, consumer)
     emitted = [
         row
         for row in OutboxMessage.objects.using(alias).filter(consumer=consumer).order_by("id")
-        if row.cause_position > standing.get(row.slot, 0)
+        if row.cause_position > standing.get(row.slot, 0) or row.cause_position in aside
     ]
     for row in (*parked, *emitted):
         row.pk, row._state.adding = None, True

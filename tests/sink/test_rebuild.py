@@ -164,6 +164,28 @@ def test_a_rebuild_emits_only_for_events_that_the_live_cache_has_not_applied(com
     assert [event.name for event in component.events] == ["new.book", "book.seen", "new.book", "book.seen"]
 
 
+def test_a_rebuild_emits_for_an_event_that_the_live_cache_had_set_aside(bench, failures):
+    failures.emits = True
+    failures.add("a")
+    bench.author("a")
+    bench.author("b")
+    bench.run().release()
+    assert bench.states == [(1, "retrying")]
+    before = [message.subject for message in bench.broker.messages[2:]]
+    failures.clear()
+
+    rebuild(bench.config, lambda: bench.broker)
+    bench.run().release()
+
+    after = [message.subject for message in bench.broker.messages[2:]]
+    assert (bench.states, bench.authors) == ([], ["a", "b"])
+    assert len(before) == 1 and len(after) == 2
+    # What was emitted already is not emitted again.
+    rebuild(bench.config, lambda: bench.broker)
+    bench.run().release()
+    assert [message.subject for message in bench.broker.messages[2:]] == after
+
+
 def test_discarded_events_stay_discarded(component, library, monkeypatch):
     monkeypatch.setattr("byron.sink.parking.byron_settings", quick_retries)
     [good, _] = add_books(component, "good", "unwanted")
