@@ -21,7 +21,7 @@ faults: $(BIN)/.installed  ## Run the Sink's fault tests on real processes: some
 	$(BIN)/python -m pytest -q -n 2 tests/faults
 
 audit: $(BIN)/.installed  ## Audit the example's API by the GraphQL over HTTP specification.
-	$(BIN)/python -m pytest -q tests/audit
+	$(BIN)/python -m pytest -q -rs tests/audit
 
 fuzz: $(BIN)/.installed  ## Send what schemathesis makes up to a component's API.
 	$(BIN)/python -m pytest -q tests/fuzz
