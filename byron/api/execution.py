@@ -34,6 +34,8 @@ class Answer:
     events: list[Event] = field(default_factory=list)
     #: Set when who asks is not known, or may not.
     refusal: Refusal | None = None
+    #: What was raised behind the errors, for tests: clients are told no more than is in the body.
+    causes: tuple[BaseException, ...] = ()
 
 
 class GraphQLService:
@@ -92,7 +94,12 @@ class GraphQLService:
         if result.errors:
             body["errors"] = [formatted(self.config, error) for error in result.errors]
         started = result.data is not None or any(error.path for error in result.errors or ())
-        return Answer(body=body if started else {"errors": body["errors"]}, executed=started, events=execution.events)
+        return Answer(
+            body=body if started else {"errors": body["errors"]},
+            executed=started,
+            events=execution.events,
+            causes=tuple(error.original_error for error in result.errors or () if error.original_error is not None),
+        )
 
 
 def _refused(code: str, *errors: GraphQLError) -> Answer:

@@ -228,7 +228,7 @@ class LaneWorker:
                 self._config.label,
                 self.lane.name,
                 str(error),
-                remedy_for(self._config.alias),
+                "" if isinstance(error, BrokerError) else remedy_for(self._config.alias),
             )
         else:
             log.exception("waiting component=%s lane=%s", self._config.label, self.lane.name)

@@ -78,6 +78,8 @@ class ComponentUnderTest(Commands):
 
         `claims` are what the user's token says besides. No token is made: this is about what commands do with it.
         """
+        if isinstance(roles, str):
+            raise TypeError(f'roles takes a list: write roles=["{roles}"]')
         acting = copy(self)
         acting._request = HttpRequest()
         # Django's annotation knows its own users alone.
@@ -90,7 +92,7 @@ class ComponentUnderTest(Commands):
         with acting_as(Role.API):
             answer = self._service.execute(document, as_json(variables), request=self._request)
         if answer.body.get("errors"):
-            raise GraphQLFailure(answer.body["errors"])
+            raise GraphQLFailure(answer.body["errors"], answer.causes) from next(iter(answer.causes), None)
         data: dict[str, Any] = answer.body["data"]
         return data
 

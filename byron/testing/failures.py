@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
 class GraphQLFailure(AssertionError):
     """A GraphQL request that was answered with errors."""
 
-    def __init__(self, errors: list[dict[str, Any]]) -> None:
+    def __init__(self, errors: list[dict[str, Any]], causes: Sequence[BaseException] = ()) -> None:
         self.errors = errors
-        super().__init__("; ".join(error["message"] for error in errors))
+        # In this process there is nobody to hide a mistake from.
+        hidden = any(error.get("extensions", {}).get("code") == "INTERNAL_ERROR" for error in errors)
+        told = [f"{type(cause).__name__}: {cause}" for cause in causes] if hidden else []
+        super().__init__("; ".join([*dict.fromkeys(error["message"] for error in errors), *told]))
 
     @property
     def code(self) -> str | None:

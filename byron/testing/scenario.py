@@ -7,6 +7,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any, Self
 
 from byron.events.event import Event
+from byron.schema.problems import did_you_mean
 from byron.testing.events import differences, summary
 from byron.testing.failures import GraphQLFailure
 
@@ -21,8 +22,9 @@ class Scenario:
         self._component = component
         self._what = ""
         self._failure: GraphQLFailure | None = None
-        #: What the command returned; None when it was refused.
-        self.result: Any = None
+        self._result: Any = None
+        for each in given:
+            self._require_handled(each)
         component.publish(*given)
         component.settle()
         self._before = len(component.events)
@@ -31,6 +33,7 @@ class Scenario:
         """Run a command of schema.yaml, or have an event arrive and be applied."""
         self._before = len(self._component.events)
         if isinstance(what, Event):
+            self._require_handled(what)
             self._what = what.name
             self._component.publish(what)
             self._before += 1
@@ -38,22 +41,28 @@ class Scenario:
             return self
         self._what = what
         try:
-            self.result = self._component.run(what, **arguments)
+            self._result = self._component.run(what, **arguments)
         except GraphQLFailure as failure:
             self._failure = failure
         return self
 
+    @property
+    def result(self) -> Any:
+        """What the command returned. Raises AssertionError when it was refused."""
+        self._require_success("a result")
+        return self._result
+
     def settled(self) -> Self:
         """Apply everything pending, so that what handlers emit is there."""
+        __tracebackhide__ = True
+        self._require_success("success")
         self._component.settle()
         return self
 
     def then(self, *expected: Event) -> Self:
         """Require that exactly these events were emitted, in this order; of each, what is expected counts."""
         __tracebackhide__ = True
-        if self._failure is not None:
-            wanted = ", ".join(each.name for each in expected) or "success"
-            raise AssertionError(f"{self._what} was refused, expected was {wanted}:\n  {_told(self._failure)}")
+        self._require_success(", ".join(each.name for each in expected) or "success")
         report = compare(expected, self._component.events[self._before :])
         if report:
             raise AssertionError(f"{self._what} emitted other events than expected:\n{report}")
@@ -74,11 +83,26 @@ class Scenario:
     def then_query(self, name: str, expected: Any, /, **arguments: Any) -> Self:
         """Require what a query answers once everything is applied."""
         __tracebackhide__ = True
+        self._require_success("success")
         self._component.settle()
         found = self._component.query(name, **arguments)
         if found != expected:
             raise AssertionError(f"{name} answers\n  {found!r}\nexpected was\n  {expected!r}")
         return self
+
+    def _require_success(self, wanted: str) -> None:
+        __tracebackhide__ = True
+        if self._failure is not None:
+            raise AssertionError(
+                f"{self._what} was refused, expected was {wanted}:\n  {_told(self._failure)}"
+            ) from self._failure
+
+    def _require_handled(self, arriving: Event) -> None:
+        component = self._component.config.component
+        if arriving.name not in component.handlers:
+            known = ", ".join(component.handlers) or "none"
+            hint = did_you_mean(arriving.name, component.handlers)
+            raise LookupError(f"{component.name} handles no event {arriving.name!r}{hint}; it handles: {known}")
 
 
 def compare(expected: Sequence[Event], found: Sequence[Event]) -> str:
@@ -101,5 +125,4 @@ def compare(expected: Sequence[Event], found: Sequence[Event]) -> str:
 
 
 def _told(failure: GraphQLFailure) -> str:
-    told = f"{failure.code}: {failure}"
-    return f"{told} (its traceback is in the captured log)" if failure.code == "INTERNAL_ERROR" else told
+    return f"{failure.code}: {failure}"
