@@ -24,6 +24,8 @@ class ByronSettings:
     broker_replicas: int = 1
     #: Seconds that a mutation may wait for the broker to acknowledge its events.
     publish_timeout: float = 2.0
+    #: Seconds that a claim on a unique value stands. The Cache may be half of this behind, a mutation take a quarter.
+    claim_seconds: float = 60.0
     #: Where embedded brokers keep their log, configuration and address. Empty: the platform's state directory.
     state_directory: str = ""
     #: Events that a Sink applies in one transaction, at most.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -31,6 +31,24 @@ class Acknowledgement:
 
     position: int
     duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A name that is taken for some time; `number` tells it from any other claim on any name."""
+
+    name: str
+    holder: str
+    number: int
+    #: What its holder left with it.
+    note: str = ""
+    #: How long it stands; only known to who made it.
+    seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it was made by the call that returned it."""
+        return self.seconds > 0
 
 
 class Closing(ABC):
@@ -115,6 +133,40 @@ class Broker(Closing):
         duplicate window is not stored twice. Nothing is ever sent after this method returned.
         Raises BrokerUnavailableError (certainly not stored), OutcomeUnknownError (may be stored),
         PublishDeniedError, or BrokerError when the broker refuses for another reason.
+        """
+
+    @abstractmethod
+    def claim(self, name: str, holder: str, seconds: float, timeout: float, *, over: Claim | None = None) -> Claim:
+        """Take a name for some time unless it is taken, and return the claim that stands: this one or the other.
+
+        Of any number of callers at once, in any processes, one gets it. `over` is a claim that may be replaced
+        if it still stands just so; whoever holds it, its holder included, is refused otherwise. The name is made of
+        letters, digits, `-` and `_`; `seconds` are whole ones. When the broker did not confirm it within `timeout`
+        seconds, it may stand all the same until its time is up, and BrokerUnavailableError is raised. Raises also
+        PublishDeniedError, and BrokerError when the broker refuses for another reason.
+        """
+
+    @abstractmethod
+    def note(self, claim: Claim, text: str) -> None:
+        """Leave a text with a claim that the caller has made, without waiting. Its time begins anew; it may get lost.
+
+        It is not done when another claim stands by then.
+        """
+
+    @abstractmethod
+    def release(self, claim: Claim, timeout: float) -> None:
+        """Free a name if exactly this claim stands, noted or replaced ones do not count.
+
+        Waits for it up to `timeout` seconds; while the broker is away it is tried on in the background. Raises
+        BrokerUnavailableError when this object is closed.
+        """
+
+    @abstractmethod
+    def backlog_age(self, events: Sequence[str], after: int, *, slots: Sequence[int] = range(SLOTS)) -> float:
+        """Return for how long the first of these events beyond a position has been in the log; 0 without one.
+
+        In seconds and by the broker's clock alone. What was logged before that moment is at or before the position.
+        Raises BrokerUnavailableError, and LogMismatchError when there is no log.
         """
 
     @abstractmethod

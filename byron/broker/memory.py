@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic, time
 
-from byron.broker.base import Acknowledgement, Broker, Consumer, Listener, LogInfo
+from byron.broker.base import Acknowledgement, Broker, Claim, Consumer, Listener, LogInfo
 from byron.events.event import Message, StoredMessage
 from byron.events.subjects import SLOTS, split_subject
 from byron.exceptions import BrokerError, BrokerUnavailableError, ConsumerLostError, LogMismatchError
@@ -30,6 +31,8 @@ class MemoryBroker(Broker):
         self._available = True
         self._outages = 0
         self._closed = False
+        self._claims: dict[str, tuple[Claim, float]] = {}
+        self._claimed = 0
         self._listeners: list[MemoryListener] = []
         self._changed = threading.Condition()
 
@@ -92,6 +95,47 @@ class MemoryBroker(Broker):
         )
         self._positions[message.id] = position
         return Acknowledgement(position=position)
+
+    def claim(self, name: str, holder: str, seconds: float, timeout: float, *, over: Claim | None = None) -> Claim:
+        with self._changed:
+            self._require_available()
+            standing = self._standing(name)
+            if standing is not None and (over is None or standing.number != over.number):
+                return replace(standing, seconds=0.0)
+            return self._store(Claim(name=name, holder=holder, number=0, seconds=seconds))
+
+    def note(self, claim: Claim, text: str) -> None:
+        with self._changed:
+            standing = self._standing(claim.name)
+            if self._available and standing is not None and standing.number == claim.number:
+                self._store(replace(claim, note=text))
+
+    def release(self, claim: Claim, timeout: float) -> None:
+        with self._changed:
+            standing = self._standing(claim.name)
+            # After an outage, too, the caller's process would have tried on.
+            if standing is not None and standing.number == claim.number:
+                del self._claims[claim.name]
+
+    def _standing(self, name: str) -> Claim | None:
+        claim, until = self._claims.get(name, (None, 0.0))
+        return claim if monotonic() < until else None
+
+    def _store(self, claim: Claim) -> Claim:
+        self._claimed += 1
+        stored = replace(claim, number=self._claimed)
+        self._claims[claim.name] = stored, monotonic() + claim.seconds
+        return stored
+
+    def backlog_age(self, events: Sequence[str], after: int, *, slots: Sequence[int] = range(SLOTS)) -> float:
+        with self._changed:
+            self._require_available()
+            self._log_info()
+            for message in self.messages[after:]:
+                _, slot, _, event = split_subject(message.subject)
+                if event in events and slot in slots:
+                    return max(0.0, time() - (message.logged or 0.0))
+        return 0.0
 
     def get(self, position: int) -> StoredMessage | None:
         with self._changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -12,8 +13,9 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from byron.broker import nats_api
-from byron.broker.base import Acknowledgement, Broker, LogInfo
+from byron.broker.base import Acknowledgement, Broker, Claim, LogInfo
 from byron.broker.nats_api import call_api, find, stream_config
+from byron.broker.nats_claims import NatsClaims
 from byron.broker.nats_consumer import NatsConsumer
 from byron.broker.nats_durable import consumer_config
 from byron.broker.nats_link import Link
@@ -27,6 +29,8 @@ from byron.exceptions import BrokerError, BrokerUnavailableError, LogMismatchErr
 T = TypeVar("T")
 
 _CONSUMER_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+_NO_LOG = "There is no event log for namespace {!r}; ensure_log() creates it."
 
 #: Headers that a direct get adds to the message's own.
 _ADDED_BY_GET = frozenset({"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp"})
@@ -109,12 +113,57 @@ class NatsBroker(Broker):
     async def _log_info(self) -> LogInfo:
         stream = await find(await self._session(), f"STREAM.INFO.{self._stream}")
         if stream is None:
-            raise LogMismatchError(f"There is no event log for namespace {self.namespace!r}; ensure_log() creates it.")
+            raise LogMismatchError(_NO_LOG.format(self.namespace))
         return nats_api.log_info(stream)
 
     def publish(self, messages: Sequence[Message], timeout: float) -> list[Acknowledgement]:
         link, publisher = self._connection()
         return link.call(publisher.publish(messages, timeout))
+
+    def claim(self, name: str, holder: str, seconds: float, timeout: float, *, over: Claim | None = None) -> Claim:
+        link, claims = self._claims()
+        return link.call(claims.claim(name, holder, seconds, timeout, over))
+
+    def note(self, claim: Claim, text: str) -> None:
+        link, claims = self._claims()
+        link.start(claims.note(claim, text))
+
+    def release(self, claim: Claim, timeout: float) -> None:
+        link, claims = self._claims()
+        link.call(self._release(link, claims, claim, timeout))
+
+    async def _release(self, link: Link, claims: NatsClaims, claim: Claim, timeout: float) -> None:
+        await asyncio.wait([link.spawn(claims.release(claim))], timeout=timeout)
+
+    def _claims(self) -> tuple[Link, NatsClaims]:
+        link, _ = self._connection()
+        return link, NatsClaims(link, self.namespace, self._replicas)
+
+    def backlog_age(self, events: Sequence[str], after: int, *, slots: Sequence[int] = range(SLOTS)) -> float:
+        return self._call(self._backlog_age, event_filters(self.namespace, events, slots), after)
+
+    async def _backlog_age(self, filters: Sequence[str], after: int) -> float:
+        session = await self._session()
+        found = await asyncio.gather(*(self._logged_after(session, each, after) for each in filters))
+        times = [each for each in found if each is not None]
+        if not times:
+            return 0.0
+        # Asked for after the messages, so that what is on the way in between makes it no younger.
+        asked = await call_api(session, f"STREAM.INFO.{self._stream}")
+        return max(0.0, (datetime.fromisoformat(asked["ts"]) - min(times)).total_seconds())
+
+    async def _logged_after(self, session: Session, subject: str, after: int) -> datetime | None:
+        # Of the leader: a replica, which a direct get may ask, may not have the newest messages yet.
+        question = {"seq": after + 1, "next_by_subj": subject}
+        try:
+            answer = await call_api(session, f"STREAM.MSG.GET.{self._stream}", question)
+        except nats_api.JetStreamError as error:
+            if error.error_code == nats_api.MESSAGE_NOT_FOUND:
+                return None
+            if error.error_code == nats_api.STREAM_NOT_FOUND:
+                raise LogMismatchError(_NO_LOG.format(self.namespace)) from error
+            raise
+        return datetime.fromisoformat(answer["message"]["time"])
 
     def get(self, position: int) -> StoredMessage | None:
         return self._call(self._read, {"seq": position}) if position > 0 else None

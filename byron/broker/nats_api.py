@@ -24,7 +24,9 @@ API_TIMEOUT = 5.0
 STREAM_NOT_FOUND = 10059
 CONSUMER_NOT_FOUND = 10014
 STREAM_NAME_IN_USE = 10058
+MESSAGE_NOT_FOUND = 10037
 WRONG_LAST_MESSAGE_ID = 10070
+WRONG_LAST_SEQUENCE = 10071
 BATCH_INCOMPLETE = 10176
 BATCH_HAS_DUPLICATE = 10201
 
@@ -115,6 +117,22 @@ def stream_config(name: str, subjects: Sequence[str], replicas: int) -> dict[str
         "deny_purge": True,
         "allow_direct": True,
         "allow_atomic": True,
+    }
+
+
+def bucket_config(name: str, subjects: Sequence[str], replicas: int) -> dict[str, Any]:
+    """Return the configuration of a key-value bucket whose entries have a time to live each."""
+    return {
+        "name": name,
+        "subjects": list(subjects),
+        "storage": "file",
+        "retention": "limits",
+        "discard": "new",
+        "max_msgs_per_subject": 1,
+        "num_replicas": replicas,
+        "allow_msg_ttl": True,
+        "allow_direct": True,
+        "allow_rollup_hdrs": True,
     }
 
 

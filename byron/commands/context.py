@@ -8,12 +8,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.apps import apps
 from django.db import models
 from django.http import HttpRequest
 
+from byron.commands.claims import Claims
 from byron.events.clock import now
 from byron.events.event import Event
 from byron.events.ids import entity_id, new_id
@@ -21,6 +22,9 @@ from byron.events.payloads import PayloadCodec
 from byron.exceptions import EventError
 from byron.schema import names
 from byron.schema.installed import ComponentConfig
+
+if TYPE_CHECKING:
+    _Field = models.Field[Any, Any]
 
 _EVENT_NAME = re.compile(names.EVENT_PATTERN)
 
@@ -78,6 +82,7 @@ class Context:
     request: HttpRequest | None = None
     config: ComponentConfig
     payloads: PayloadCodec
+    claims: Claims
     correlation_id: str = field(default_factory=new_id)
     traceparent: str | None = None
     #: The attributes that the client asks for of what the command returns, in Python's names; empty when unknown.
@@ -94,6 +99,39 @@ class Context:
     def now() -> datetime:
         """Return the time, with its zone. A test may stop it."""
         return now()
+
+    def claim(self, name: str, value: Any, *, id: str | None = None) -> None:
+        """Make sure that no other mutation gets this value of a name, until the Cache tells who has it.
+
+        `name` is a type's attribute, as in "Student.name", or any other text. An attribute's value is also looked for
+        in the Cache, among the entities other than `id`. For any other name, ask the Cache after the claim, not before.
+        None is no value, and free for all.
+        `id` says for which entity the value is: that one may have it already, and may claim it again. Claims are given
+        back when the command emits nothing or fails. Raises CommandError with code CONFLICT when another has the
+        value, and with CACHE_BEHIND when the Sink is too far behind to tell; LookupError for an attribute that the
+        type does not have; TypeError for a value that is no text, number, date, time or UUID.
+        """
+        if value is None:
+            return
+        kind, _, attribute = name.partition(".")
+        entity = self.config.component.types.get(kind)
+        if entity is None:
+            self.claims.take(name, value, id, lambda: False, f'{name} "{value}" is taken.')
+            return
+        if attribute not in entity.attribute:
+            raise LookupError(
+                f"{kind} has no attribute {attribute!r}; schema.yaml declares {', '.join(entity.attribute)}"
+            )
+        model: type[models.Model] = getattr(self.db, kind)
+        column = entity.attribute[attribute].python_name
+        others = model._default_manager.filter(**{column: value})
+        self.claims.take(
+            name,
+            cast("_Field", model._meta.get_field(column)).to_python(value),
+            id,
+            (others if id is None else others.exclude(pk=id)).exists,
+            f'{kind} with {attribute} "{value}" already exists.',
+        )
 
     def emit(self, name: str, payload: Mapping[str, Any] | models.Model, *, key: str | None = None) -> Event:
         """Emit an event once the command has returned.

@@ -71,17 +71,13 @@ def _announce(context: Context, emit: Emit, entity: ObjectType, payload: Mapping
     except EventError as error:
         # The client's arguments are all that is in it: GraphQL's types do not say everything, such as an id's length.
         raise CommandError(str(error), code="BAD_USER_INPUT") from error
-    _check_unique(context, entity, payload)
+    _claim_unique(context, entity, payload)
     context.emit(emit.event, payload)
 
 
-def _check_unique(context: Context, entity: ObjectType, payload: Mapping[str, Any]) -> None:
-    """Refuse a value that another entity in the Cache has. Raises CommandError with code CONFLICT."""
-    model: type[models.Model] = getattr(context.db, entity.name)
+def _claim_unique(context: Context, entity: ObjectType, payload: Mapping[str, Any]) -> None:
+    """Refuse a value that another entity has or is about to get. Raises CommandError as `Context.claim` does."""
     for attribute in entity.attributes:
         value = payload.get(attribute.python_name)
-        if not attribute.unique or value is None:
-            continue
-        others = model._default_manager.exclude(pk=payload["id"])
-        if others.filter(**{attribute.python_name: value}).exists():
-            raise CommandError(f'{entity.name} with {attribute.name} "{value}" already exists.', code="CONFLICT")
+        if attribute.unique and value is not None:
+            context.claim(f"{entity.name}.{attribute.name}", value, id=payload["id"])

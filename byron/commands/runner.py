@@ -12,17 +12,19 @@ from django.http import HttpRequest
 
 from byron.broker.base import Broker
 from byron.broker.connection import broker_for
+from byron.cache.lag import CacheLag
 from byron.commands.access import check_access
+from byron.commands.claims import Claims
 from byron.commands.context import Context, component_models
 from byron.commands.declared import run_declared
 from byron.commands.functions import COMMANDS, HOOKS, load_function
 from byron.commands.results import check_result, load_rows
 from byron.commands.time_limit import TimeLimit
 from byron.conf import byron_settings
-from byron.events.event import Event
+from byron.events.event import Event, Message
 from byron.events.ids import new_id
 from byron.events.payloads import PayloadCodec
-from byron.exceptions import OutcomeUnknownError
+from byron.exceptions import BrokerUnavailableError, OutcomeUnknownError
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Command
 from byron.schema.reads import arguments_of
@@ -44,7 +46,7 @@ class CommandRunner:
 
     A command's life: before hooks, the function or declaration, after hooks, a look at what it
     returns, then everything that was emitted is published at once and acknowledged. An exception
-    anywhere publishes nothing.
+    anywhere publishes nothing, and gives back what was claimed.
     """
 
     def __init__(self, config: ComponentConfig) -> None:
@@ -52,6 +54,7 @@ class CommandRunner:
         self._component = config.component
         self._db = component_models(config)
         self._payloads = PayloadCodec(config.component)
+        self._lag = CacheLag(config.alias, config.consumer_name, config.component.handlers)
         self._ready: Broker | None = None
 
     def run(
@@ -70,9 +73,18 @@ class CommandRunner:
         """
         context = self._context(command, request, columns)
         check_access(command, context.user)
-        with TimeLimit(byron_settings().api_command_timeout, self.config.alias, command.name):
-            value = self._value(context, command, arguments)
-        return Outcome(value=value, events=self._publish(context.emitted))
+        try:
+            with TimeLimit(byron_settings().api_command_timeout, self.config.alias, command.name):
+                value = self._value(context, command, arguments)
+            messages = [self._payloads.write(event) for event in context.emitted]
+            broker = self._broker() if messages else None
+            timeout = context.claims.time_to_publish(byron_settings().publish_timeout)
+        except BaseException as error:
+            context.claims.release(wait=not isinstance(error, BrokerUnavailableError))
+            raise
+        events = self._publish(context, broker, messages, timeout) if broker is not None else ()
+        context.claims.settle(events)
+        return Outcome(value=value, events=events)
 
     def _value(self, context: Context, command: Command, arguments: Mapping[str, Any]) -> Any:
         """Run the hooks and the function, and hold the result against what was declared."""
@@ -107,21 +119,30 @@ class CommandRunner:
             columns=columns,
             config=self.config,
             payloads=self._payloads,
+            claims=Claims(self.config, self._broker, self._lag),
             correlation_id=correlation,
             traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
         )
 
-    def _publish(self, emitted: Sequence[Event]) -> Sequence[Event]:
-        if not emitted:
-            return ()
-        messages = [self._payloads.write(event) for event in emitted]
+    def _broker(self) -> Broker:
+        """Return the component's broker, with a log."""
         broker = broker_for(self.config.component.namespace)
         if broker is not self._ready:
             broker.ensure_log()
             self._ready = broker
+        return broker
+
+    def _publish(
+        self, context: Context, broker: Broker, messages: Sequence[Message], timeout: float
+    ) -> Sequence[Event]:
         try:
-            acknowledged = broker.publish(messages, byron_settings().publish_timeout)
-        except OutcomeUnknownError as error:
-            error.event_ids = tuple(event.id for event in emitted)
+            acknowledged = broker.publish(messages, timeout)
+        except BrokerUnavailableError:
+            # Of no other error it is certain that nothing will be in the log.
+            context.claims.release(wait=False)
             raise
-        return [replace(event, position=held.position) for event, held in zip(emitted, acknowledged, strict=True)]
+        except OutcomeUnknownError as error:
+            error.event_ids = tuple(event.id for event in context.emitted)
+            raise
+        emitted = zip(context.emitted, acknowledged, strict=True)
+        return [replace(event, position=held.position) for event, held in emitted]

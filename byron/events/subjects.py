@@ -105,6 +105,16 @@ def stream_name(namespace: str) -> str:
     return namespace.lower()
 
 
+def claims_stream(namespace: str) -> str:
+    """Return the name of the stream of a namespace's claims. No namespace has a `-`, so no log has this name."""
+    return f"KV_byron-{namespace.lower()}"
+
+
+def claim_subject(namespace: str, name: str) -> str:
+    """Return the subject of a claim, laid out as NATS's key-value buckets are; the name is to be one token."""
+    return f"$KV.byron-{namespace.lower()}.{name}"
+
+
 def split_subject(subject: str) -> tuple[str, int, str, str]:
     """Return a subject's namespace, slot, encoded key and event name, without looking whether the key is one.
 

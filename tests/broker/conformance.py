@@ -91,6 +91,103 @@ class SignalConformance:
         eventually(signalled, "the signal to be heard")
 
 
+def names_of(count: int) -> list[str]:
+    return [f"name-{number}" for number in range(count)]
+
+
+class ClaimConformance:
+    """Claims on names."""
+
+    def test_a_name_goes_to_who_claims_it_first(self, broker: Broker) -> None:
+        mine = broker.claim("n", "me", 60, TIMEOUT)
+        theirs = broker.claim("n", "you", 60, TIMEOUT)
+        assert (mine.holder, mine.is_own) == ("me", True)
+        assert (theirs.holder, theirs.is_own, theirs.number) == ("me", False, mine.number)
+
+    def test_its_holder_too_is_told_that_it_is_taken(self, broker: Broker) -> None:
+        first, again = (broker.claim("n", "me", 60, TIMEOUT) for _ in range(2))
+        assert (again.is_own, again) == (False, first)
+
+    def test_names_are_claimed_independently(self, broker: Broker) -> None:
+        assert all(broker.claim(name, "me", 60, TIMEOUT).is_own for name in names_of(5))
+
+    def test_claims_need_no_log(self, empty_broker: Broker) -> None:
+        assert empty_broker.claim("n", "me", 60, TIMEOUT).is_own
+
+    @pytest.mark.parametrize("same_name", [True, False])
+    def test_of_many_at_once_one_gets_a_name(self, broker: Broker, same_name: bool) -> None:
+        for turn in range(5):
+            names = [f"n{turn}"] * 50 if same_name else [f"n{turn}-{number}" for number in range(50)]
+            with ThreadPoolExecutor(50) as pool:
+                found = list(pool.map(lambda each: broker.claim(each[1], str(each[0]), 60, 20.0), enumerate(names)))
+            winners = [number for number, claim in enumerate(found) if claim.is_own]
+            assert len(winners) == (1 if same_name else 50)
+            assert {claim.holder for claim in found} == {str(number) for number in winners}
+
+    def test_a_released_name_is_free_at_once(self, broker: Broker) -> None:
+        claim = broker.claim("n", "me", 60, TIMEOUT)
+        broker.release(claim, TIMEOUT)
+        assert broker.claim("n", "you", 60, TIMEOUT).is_own
+
+    def test_releasing_frees_that_claim_only(self, broker: Broker) -> None:
+        first = broker.claim("n", "me", 60, TIMEOUT)
+        broker.release(first, TIMEOUT)
+        second = broker.claim("n", "me", 60, TIMEOUT)
+        broker.release(first, TIMEOUT)
+        assert broker.claim("n", "you", 60, TIMEOUT) == second
+
+    def test_a_claim_ends_when_its_time_is_up_and_not_before(self, broker: Broker) -> None:
+        began = time.monotonic()
+        broker.claim("n", "me", 1, TIMEOUT)
+        eventually(lambda: broker.claim("n", "you", 60, TIMEOUT).is_own, "the claim to end")
+        assert time.monotonic() - began > 0.99
+
+    def test_a_claim_can_be_replaced_by_who_knows_it(self, broker: Broker) -> None:
+        first = broker.claim("n", "me", 60, TIMEOUT)
+        standing = broker.claim("n", "you", 60, TIMEOUT)
+        second = broker.claim("n", "you", 60, TIMEOUT, over=standing)
+        assert (second.is_own, second.holder) == (True, "you")
+        late = broker.claim("n", "me", 60, TIMEOUT, over=first)
+        assert (late.is_own, late) == (False, second)
+
+    def test_of_many_who_replace_a_claim_at_once_one_does(self, broker: Broker) -> None:
+        standing = broker.claim("n", "me", 60, TIMEOUT)
+        with ThreadPoolExecutor(20) as pool:
+            found = list(pool.map(lambda n: broker.claim("n", str(n), 60, 20.0, over=standing), range(20)))
+        assert sum(claim.is_own for claim in found) == 1
+
+    def test_a_claim_that_is_gone_needs_no_replacing(self, broker: Broker) -> None:
+        first = broker.claim("n", "me", 60, TIMEOUT)
+        broker.release(first, TIMEOUT)
+        assert broker.claim("n", "you", 60, TIMEOUT, over=first).is_own
+
+    def test_a_note_is_left_with_the_claim(self, broker: Broker) -> None:
+        claim = broker.claim("n", "me", 60, TIMEOUT)
+        broker.note(claim, "ü 1")
+
+        def noted() -> bool:
+            standing = broker.claim("n", "you", 60, TIMEOUT)
+            return (standing.holder, standing.note, standing.is_own) == ("me", "ü 1", False)
+
+        eventually(noted, "the note")
+        broker.release(claim, TIMEOUT)
+        assert noted()
+
+    def test_no_note_is_left_with_another_s_claim(self, broker: Broker) -> None:
+        first = broker.claim("n", "me", 60, TIMEOUT)
+        second = broker.claim("n", "you", 60, TIMEOUT, over=first)
+        broker.note(first, "late")
+        # Sent after the note over the same connection.
+        other = broker.claim("other", "me", 60, TIMEOUT)
+        broker.release(other, TIMEOUT)
+        assert broker.claim("n", "me", 60, TIMEOUT) == second
+
+    def test_a_closed_broker_takes_no_claims(self, broker: Broker) -> None:
+        broker.close()
+        with pytest.raises(BrokerUnavailableError, match="closed"):
+            broker.claim("n", "me", 60, TIMEOUT)
+
+
 class LogConformance:
     """Publishing to the log and reading it by position."""
 
@@ -226,9 +323,31 @@ class LogConformance:
 
     def test_reading_without_a_log_says_how_to_create_it(self, empty_broker: Broker) -> None:
         message = make_message(empty_broker)
-        for read in (lambda: empty_broker.get(1), lambda: empty_broker.find(message.subject, message.id, 0)):
+        for read in (
+            lambda: empty_broker.get(1),
+            lambda: empty_broker.find(message.subject, message.id, 0),
+            lambda: empty_broker.backlog_age(["new.student"], 0),
+        ):
             with pytest.raises(LogMismatchError, match=r"no event log for namespace .*ensure_log"):
                 read()
+
+    def test_the_backlog_s_age_is_that_of_the_first_message_beyond(self, broker: Broker) -> None:
+        began = time.time()
+        broker.publish([make_message(broker)], TIMEOUT)
+        eventually(lambda: broker.backlog_age(["new.student"], 0) > 0.3, "the message to get old")
+        broker.publish([make_message(broker)], TIMEOUT)
+        assert 0.3 < broker.backlog_age(["new.student", "new.class"], 0) < time.time() - began + 0.02
+        assert 0 <= broker.backlog_age(["new.student"], 1) < 0.3
+
+    def test_there_is_no_backlog_of_other_events_or_slots_or_before(self, broker: Broker) -> None:
+        message = make_message(broker)
+        slot = split_subject(message.subject)[1]
+        broker.publish([message], TIMEOUT)
+        eventually(lambda: broker.backlog_age(["new.student"], 0, slots=[slot]) > 0, "some age")
+        assert broker.backlog_age(["new.class"], 0) == 0
+        assert broker.backlog_age(["new.student"], 0, slots=[(slot + 1) % SLOTS]) == 0
+        assert broker.backlog_age(["new.student"], 1) == 0
+        assert broker.backlog_age([], 0) == 0
 
     def test_a_closed_broker_says_so(self, broker: Broker) -> None:
         broker.close()
@@ -420,5 +539,5 @@ def _get(broker: Broker, position: int) -> StoredMessage:
     return stored
 
 
-class BrokerConformance(LogConformance, ConsumerConformance, SignalConformance):
+class BrokerConformance(LogConformance, ConsumerConformance, SignalConformance, ClaimConformance):
     """All of it. A subclass gives the fixtures `broker`, with a log, and `empty_broker`, without one."""

@@ -45,6 +45,8 @@ def test_an_outage_can_be_simulated(broker: MemoryBroker) -> None:
         lambda: broker.get(1),
         lambda: broker.find("subject", "id", 0),
         consumer.pending,
+        lambda: broker.claim("name", "me", 60, TIMEOUT),
+        lambda: broker.backlog_age(["new.student"], 0),
         lambda: broker.consumer("main", ["new.student"], 0),
     ):
         with pytest.raises(BrokerUnavailableError, match="outage is simulated"):

@@ -15,7 +15,7 @@ import nats
 import pytest
 
 from byron.broker import nats_consumer
-from byron.broker.base import Broker, Consumer
+from byron.broker.base import Broker, Claim, Consumer
 from byron.broker.nats import NatsBroker
 from byron.events.codec import decode
 from byron.events.event import Message
@@ -237,6 +237,106 @@ class TestPublishing:
             own_server.start()
             publish_surely(own_broker, [make_message(own_broker)])
         assert own_broker.log_info().last == 3
+
+
+class TestClaims:
+    def test_claims_outlive_a_restart_of_the_server(self, own_broker: NatsBroker, own_server: RealServer) -> None:
+        first = own_broker.claim("n", "me", 60, TIMEOUT)
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            own_server.end(number)
+            own_server.start()
+            eventually(own_broker.is_connected, "the connection is back")
+            assert claim_surely(own_broker, "n", "you") == first
+
+    def test_a_claim_s_time_goes_on_while_the_server_is_down(
+        self, own_broker: NatsBroker, own_server: RealServer
+    ) -> None:
+        own_broker.claim("n", "me", 1, TIMEOUT)
+        own_server.end()
+        own_server.start()
+        eventually(lambda: claim_surely(own_broker, "n", "you").is_own, "the claim to end", timeout=5)
+
+    def test_a_claim_while_the_server_is_down_fails_at_once_and_is_never_made(
+        self, own_broker: NatsBroker, own_server: RealServer
+    ) -> None:
+        own_broker.claim("other", "me", 60, TIMEOUT)
+        own_server.end()
+        eventually(lambda: not own_broker.is_connected(), "the loss is noticed")
+        began = time.monotonic()
+        with pytest.raises(BrokerUnavailableError, match="cannot be reached"):
+            own_broker.claim("n", "me", 60, TIMEOUT)
+        assert time.monotonic() - began < 1
+        own_server.start()
+        assert claim_surely(own_broker, "n", "you").is_own
+
+    def test_a_claim_that_is_not_answered_ends_in_time_as_unavailable(
+        self, own_broker: NatsBroker, own_server: RealServer
+    ) -> None:
+        own_broker.claim("other", "me", 60, TIMEOUT)
+        own_server.pause()
+        began = time.monotonic()
+        with pytest.raises(BrokerUnavailableError):
+            own_broker.claim("n", "me", 60, 0.6)
+        assert 0.3 < time.monotonic() - began < 1.5
+        own_server.resume()
+
+    def test_a_claim_whose_answer_is_late_is_known_again(self, own_broker: NatsBroker, own_server: RealServer) -> None:
+        own_broker.claim("other", "me", 60, TIMEOUT)
+        own_server.pause()
+        resume = threading.Timer(1.0, own_server.resume)
+        resume.start()
+        claim = own_broker.claim("n", "me", 60, 2.0)
+        resume.join()
+        assert (claim.is_own, claim.holder) == (True, "me")
+        assert own_broker.claim("n", "you", 60, TIMEOUT) == claim
+
+    def test_a_release_during_an_outage_is_made_up_for(self, own_broker: NatsBroker, own_server: RealServer) -> None:
+        claim = own_broker.claim("n", "me", 60, TIMEOUT)
+        own_server.end()
+        own_broker.release(claim, 0.0)
+        own_server.start()
+        eventually(lambda: claim_surely(own_broker, "n", "you").is_own, "the release")
+
+    def test_a_forked_process_claims_by_itself(self, broker: NatsBroker) -> None:
+        broker.claim("n", "parent", 60, TIMEOUT)
+        child = multiprocessing.get_context("fork").Process(target=_claim_and_close, args=(broker,))
+        child.start()
+        child.join(10)
+        assert child.exitcode == 0
+        assert broker.claim("child's", "parent", 60, TIMEOUT).holder == "child"
+
+    def test_a_denied_claim_is_reported(self, broker: NatsBroker, shared_server: RealServer) -> None:
+        broker.claim("n", "me", 60, TIMEOUT)
+        with (
+            NatsBroker(broker.namespace, shared_server.url_for("limited")) as limited,
+            pytest.raises(PublishDeniedError, match=r"do not allow publishing on '\$KV\.byron-"),
+        ):
+            limited.claim("n", "me", 60, TIMEOUT)
+
+    def test_claims_are_a_bucket_on_disk_beside_the_log(self, broker: NatsBroker, shared_server: RealServer) -> None:
+        broker.claim("n", "me", 60, TIMEOUT)
+        name = f"KV_byron-{broker.namespace.lower()}"
+        config = ask(shared_server, f"$JS.API.STREAM.INFO.{name}")["config"]
+        expected = {"storage": "file", "max_msgs_per_subject": 1, "allow_msg_ttl": True, "num_replicas": 1}
+        assert {key: config[key] for key in expected} == expected
+        assert broker.log_info().last == 0
+
+
+def claim_surely(broker: NatsBroker, name: str, holder: str) -> Claim:
+    """Claim once the broker is back."""
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            return broker.claim(name, holder, 60, 1.0)
+        except BrokerUnavailableError:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def _claim_and_close(broker: NatsBroker) -> None:
+    with broker:
+        assert broker.claim("n", "child", 60, TIMEOUT).holder == "parent"
+        assert broker.claim("child's", "child", 60, TIMEOUT).is_own
 
 
 class TestConnecting:

@@ -77,7 +77,7 @@ def test_an_ill_formed_trace_is_left_out(component, library):
 def test_a_declared_mutation_refuses_a_value_that_is_taken(component):
     component.mutate("createAuthor", fullName="Ada")
     component.settle()
-    with pytest.raises(AssertionError, match="Author with fullName 'Ada' already exists") as failure:
+    with pytest.raises(AssertionError, match='Author with fullName "Ada" already exists') as failure:
         component.mutate("createAuthor", fullName="Ada")
 
     assert failure.value.code == "CONFLICT"

@@ -1,12 +1,9 @@
 """The mutation createAuthor."""
 
-from byron.exceptions import CommandError
-
 
 def create_author(ctx, full_name, born_on):
     """Make a Author and announce it; the Sink stores it when new.author arrives."""
-    if ctx.db.Author.objects.filter(full_name=full_name).exists():
-        raise CommandError(f"Author with fullName {full_name!r} already exists.", code="CONFLICT")
+    ctx.claim("Author.fullName", full_name)
     author = {
         "id": ctx.uuid(),
         "full_name": full_name,
