@@ -133,6 +133,7 @@ def _component(config: ComponentConfig) -> Iterator[CheckMessage]:
         hint = f"Mend it, then run `manage.py generate`:\n{config.schema_problems}"
         yield Error(f"The schema of {config.label} cannot be used.", hint=hint, id="byron.E004")
         return
+    yield from _models(config)
     yield from _functions(config)
     if not config.component.content.handlers:
         yield Warning(
@@ -140,6 +141,25 @@ def _component(config: ComponentConfig) -> Iterator[CheckMessage]:
             hint="Declare its handlers in schema.yaml.",
             id="byron.W001",
         )
+
+
+def _models(config: ComponentConfig) -> Iterator[CheckMessage]:
+    """Find models that were not generated anew after a change of schema.yaml."""
+    for kind in config.component.content.types:
+        declared = {"id", *(attribute.python_name for attribute in kind.attributes)}
+        try:
+            model = config.get_model(kind.name)
+        except LookupError:
+            stale = f"there is no model {kind.name}"
+        else:
+            differing = declared ^ {field.name for field in model._meta.concrete_fields}
+            stale = f"{kind.name} differs in {', '.join(sorted(differing))}" if differing else ""
+        if stale:
+            yield Error(
+                f"models.py of {config.label} is not that of its schema.yaml: {stale}.",
+                hint="Run `manage.py generate`, then `manage.py migrate`.",
+                id="byron.E014",
+            )
 
 
 def _functions(config: ComponentConfig) -> Iterator[CheckMessage]:

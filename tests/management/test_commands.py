@@ -135,6 +135,25 @@ def test_a_function_that_does_not_take_its_arguments_is_an_error(library, monkey
     assert hook.msg.endswith("declares it: too many positional arguments.")
 
 
+def test_models_that_were_not_generated_anew_are_an_error(library, monkeypatch):
+    author = library.component.types["Author"]
+    renamed = author.attributes[1].model_copy(update={"name": "birthDay"})
+    changed = author.model_copy(update={"attributes": (author.attributes[0], renamed)})
+    new = author.model_copy(update={"name": "Shelf"})
+    content = library.component.content.model_copy(
+        update={"types": (changed, *library.component.content.types[1:], new)}
+    )
+    monkeypatch.setattr(library, "component", library.component.model_copy(update={"content": content}))
+    with override_settings(DEBUG=True):
+        problems = [problem for problem in run_checks(tags=["byron"]) if problem.id == "byron.E014"]
+
+    assert [problem.msg for problem in problems] == [
+        "models.py of library is not that of its schema.yaml: Author differs in birth_day, born_on.",
+        "models.py of library is not that of its schema.yaml: there is no model Shelf.",
+    ]
+    assert problems[0].hint == "Run `manage.py generate`, then `manage.py migrate`."
+
+
 def test_a_function_file_that_cannot_be_imported_is_an_error_in_one_line(library, monkeypatch):
     def fail(name):
         raise SyntaxError("'(' was never closed", ("remember.py", 3, 1, "x = ("))
