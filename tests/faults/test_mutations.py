@@ -72,7 +72,9 @@ def notes(tmp_path: Path, server: RealServer) -> Iterator[System]:
     byron_admin("startcomponent", "notes", "--schema", "schema.yaml", directory=tmp_path)
     project = tmp_path / "notes"
     (project / "notes/api/commands/note_twice.py").write_text(NOTE_TWICE)
-    (project / ".env").write_text(f"DEBUG=false\nSECRET_KEY=x\nALLOWED_HOSTS=127.0.0.1\nBYRON_BROKER_URL={server.url}\n")
+    (project / ".env").write_text(
+        f"DEBUG=false\nSECRET_KEY=x\nALLOWED_HOSTS=127.0.0.1\nBYRON_BROKER_URL={server.url}\n"
+    )
     with system(project, tmp_path / "state") as running:
         running.manage("migrate", "-v0")
         api = running.start("serve", "--workers", "2", "--port", str(running.port))

@@ -1,0 +1,69 @@
+"""A bulkhead: of the few threads that answer requests, one is kept from waiting for what does not answer.
+
+The pattern and its name are those of Michael Nygard's "Release It!": a part that is flooded must not sink the ship.
+While the broker hangs, each mutation waits for it as long as it may; with a thread for each of them, queries, which
+need no broker, would wait too. So when all threads but one wait, and one of them has waited for longer than anything
+takes while all is well, whoever would wait as well is turned away at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+#: Seconds: what has not been answered by then is not answered soon. A publish takes some milliseconds.
+PATIENCE = 0.25
+
+
+class Bulkhead:
+    """Places for those who wait. Thread-safe; a thread may take several, one inside the other."""
+
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
+        self._places: int | None = None
+        self._waiting: dict[int, float] = {}
+        self._changed = threading.Condition()
+
+    def limit(self, places: int | None) -> None:
+        """Say how many threads may wait at a time; None for any number. Raises ValueError for less than one."""
+        if places is not None and places < 1:
+            raise ValueError("Nobody could ever wait.")
+        with self._changed:
+            self._places = places
+            self._changed.notify_all()
+
+    @contextmanager
+    def place(self) -> Iterator[bool]:
+        """Take a place while something is waited for; False means that there is none, and one should not wait.
+
+        Blocks for at most the patience, as long as it looks as if a place would be free in a moment.
+        """
+        thread = threading.get_ident()
+        if thread in self._waiting:
+            yield True
+            return
+        if not self._enter(thread):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            with self._changed:
+                del self._waiting[thread]
+                self._changed.notify()
+
+    def _enter(self, thread: int) -> bool:
+        with self._changed:
+            while self._places is not None and len(self._waiting) >= self._places:
+                longest = monotonic() - min(self._waiting.values())
+                if longest >= self._patience:
+                    return False
+                self._changed.wait(self._patience - longest)
+            self._waiting[thread] = monotonic()
+            return True
+
+
+#: This process's own. `serve` limits it to all of its threads but one.
+BULKHEAD = Bulkhead()

@@ -1,0 +1,87 @@
+"""The bulkhead: who is let in to wait, and who is turned away."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+import pytest
+
+from byron.commands.bulkhead import Bulkhead
+
+
+@contextmanager
+def waiters(bulkhead: Bulkhead, count: int) -> Iterator[threading.Event]:
+    """Have so many threads wait until the event, which is set at the end, too."""
+    leave, inside = threading.Event(), threading.Semaphore(0)
+
+    def wait() -> None:
+        with bulkhead.place() as admitted:
+            assert admitted
+            inside.release()
+            leave.wait(30)
+
+    threads = [threading.Thread(target=wait) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert inside.acquire(timeout=30)
+    try:
+        yield leave
+    finally:
+        leave.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_without_a_limit_everybody_waits():
+    bulkhead = Bulkhead(patience=0)
+    with waiters(bulkhead, 20), bulkhead.place() as admitted:
+        assert admitted
+
+
+def test_when_the_places_are_taken_for_longer_than_usual_nobody_else_waits():
+    bulkhead = Bulkhead(patience=0)
+    bulkhead.limit(3)
+    with waiters(bulkhead, 3), bulkhead.place() as admitted:
+        assert not admitted
+    with bulkhead.place() as admitted:
+        assert admitted
+
+
+def test_who_comes_while_a_place_is_soon_free_gets_it():
+    bulkhead = Bulkhead(patience=30)
+    bulkhead.limit(2)
+    with waiters(bulkhead, 2) as leave:
+        began = monotonic()
+        threading.Timer(0.05, leave.set).start()
+        with bulkhead.place() as admitted:
+            assert admitted
+        assert monotonic() - began < 30
+
+
+def test_who_came_in_vain_was_kept_for_no_longer_than_the_patience():
+    bulkhead = Bulkhead(patience=0.1)
+    bulkhead.limit(1)
+    with waiters(bulkhead, 1), bulkhead.place() as admitted:
+        assert not admitted
+        began = monotonic()
+        with bulkhead.place() as again:
+            assert not again
+        assert monotonic() - began < 0.1
+
+
+def test_a_thread_that_has_a_place_needs_no_second_one():
+    bulkhead = Bulkhead(patience=0)
+    bulkhead.limit(1)
+    with bulkhead.place(), bulkhead.place() as admitted:
+        assert admitted
+    with bulkhead.place() as admitted:
+        assert admitted
+
+
+def test_a_limit_that_lets_nobody_wait_is_refused():
+    with pytest.raises(ValueError, match="Nobody"):
+        Bulkhead().limit(0)
