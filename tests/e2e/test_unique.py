@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import urllib.request
 from collections import Counter
@@ -17,8 +18,8 @@ from tests.processes import Running, System, byron_admin, free_port, system, wai
 
 pytestmark = pytest.mark.broker
 
-#: How often each race is run. Raise it to a hundred by hand.
-ROUNDS = 10
+#: How often each race is run; RACE_ROUNDS=100 for the long run.
+ROUNDS = int(os.environ.get("RACE_ROUNDS", "10"))
 RACERS = 50
 PROCESSES = 3
 
