@@ -17,7 +17,8 @@ from graphql import GraphQLError
 from byron.api.access import Refusal
 from byron.broker.base import Broker
 from byron.broker.connection import broker_for
-from byron.cache.applied import AppliedWatch, Standing
+from byron.cache.applied import AppliedWatch, Standing, standing_of
+from byron.commands.bulkhead import BULKHEAD
 from byron.conf import byron_settings
 from byron.events.event import Event
 from byron.events.receipt import Receipt
@@ -70,13 +71,22 @@ class Receipts:
         }
         if not positions:
             return Waited()
-        standing = self._watch.wait(self._broker(), positions, byron_settings().receipt_timeout)
+        standing = self._standing(positions)
         if standing is Standing.APPLIED:
             return Waited()
         if consistency == "strict":
             code = "NOT_APPLIED_YET" if standing is Standing.PENDING else "EVENT_PARKED"
             return Waited(refusal=_refusal(_MESSAGES[standing], code, 503))
         return Waited(extensions={"stale": True, "reason": standing.value})
+
+    def _standing(self, positions: Mapping[int, int]) -> Standing:
+        standing = standing_of(self._config.alias, self._config.consumer_name, positions)
+        if standing is not Standing.PENDING:
+            return standing
+        with BULKHEAD.place() as admitted:
+            if not admitted:
+                return standing
+            return self._watch.wait(self._broker(), positions, byron_settings().receipt_timeout)
 
     def issue(self, events: Sequence[Event]) -> Receipt | None:
         """Return the receipt for what a request has emitted; None when that is nothing."""

@@ -26,6 +26,8 @@ from django.core.management.base import SystemCheckError
 from django.db import connections
 from django.utils.module_loading import import_string
 
+from byron.commands.bulkhead import BULKHEAD
+
 #: What a worker says once the application is loaded.
 READY = "ready"
 #: What a worker is told: that others accept connections now, or that nobody does.
@@ -81,6 +83,8 @@ def run_worker(work: Work, parent: Connection) -> None:
     """Answer requests until the parent says to stop, or is gone."""
     # Meant for the parent alone, but a terminal that is closed tells every process.
     signal.signal(signal.SIGHUP, lambda *_: None)
+    if work.threads > 1:
+        BULKHEAD.limit(work.threads - 1)
 
     def load() -> LeavingApplication:
         try:

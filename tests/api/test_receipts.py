@@ -9,10 +9,12 @@ import time
 import pytest
 from django.test import override_settings
 
+from byron.api import receipts
 from byron.broker.memory import MemoryBroker
 from byron.cache import applied
 from byron.cache.applied import AppliedWatch, Standing
 from byron.cache.roles import Role, acting_as
+from byron.commands.bulkhead import Bulkhead
 from byron.events.event import Event
 from byron.events.receipt import Receipt
 from byron.events.subjects import applied_topic
@@ -79,6 +81,33 @@ def test_who_wants_no_stale_answer_gets_none(client, component):
     assert response.json()["errors"][0]["extensions"] == {"code": "NOT_APPLIED_YET"}
     component.settle()
     assert ask(client, READ, receipt, **{"Byron-Consistency": "strict"}).json() == {"data": FOUND}
+
+
+def test_the_last_thread_does_not_wait(client, component, monkeypatch):
+    bulkhead = Bulkhead(patience=0)
+    bulkhead.limit(1)
+    monkeypatch.setattr(receipts, "BULKHEAD", bulkhead)
+    receipt = add(client)
+    inside, leave = threading.Event(), threading.Event()
+
+    def wait():
+        with bulkhead.place():
+            inside.set()
+            leave.wait(30)
+
+    other = threading.Thread(target=wait)
+    other.start()
+    assert inside.wait(30)
+    try:
+        with override_settings(BYRON_RECEIPT_TIMEOUT=30):
+            began = time.monotonic()
+            assert ask(client, READ, receipt).json()["extensions"]["byron"]["stale"] is True
+            assert time.monotonic() - began < 30
+    finally:
+        leave.set()
+        other.join()
+    component.settle()
+    assert ask(client, READ, receipt).json() == {"data": FOUND}
 
 
 def test_several_receipts_are_all_waited_for(client, component):
