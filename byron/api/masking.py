@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
+import traceback
 from typing import Any
 
+from django.conf import settings
 from graphql import FieldNode, GraphQLError
 
+from byron.cache.trouble import is_unavailable, remedy_for
 from byron.events.ids import new_id
 from byron.exceptions import BrokerUnavailableError, CommandError, OutcomeUnknownError, PublishDeniedError
 from byron.schema.installed import ComponentConfig
@@ -27,6 +31,10 @@ VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
 BAD_USER_INPUT = "BAD_USER_INPUT"
 METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
 INTERNAL_ERROR = "INTERNAL_ERROR"
+CACHE_UNAVAILABLE = "CACHE_UNAVAILABLE"
+
+#: What clients are told while a component's database is away, restarts or lacks its tables.
+CACHE_MESSAGE = "The component's Cache cannot be reached. Try again later."
 
 
 def refusal_of(error: GraphQLError, code: str) -> dict[str, Any]:
@@ -48,11 +56,31 @@ def formatted(config: ComponentConfig, error: GraphQLError) -> dict[str, Any]:
             return {**shown, "message": message, "extensions": {"code": code, **events}}
     if not error.path or (isinstance(original, GraphQLError | None) and _is_of_an_argument(error)):
         return {**shown, "extensions": {"code": BAD_USER_INPUT, **(error.extensions or {})}}
+    if original is not None and is_unavailable(original, config.alias):
+        remedy = remedy_for(config.alias)
+        log.warning("component=%s code=%s error=%r%s", config.label, CACHE_UNAVAILABLE, str(original), remedy)
+        extensions = {"code": CACHE_UNAVAILABLE, **_for_developers(original, remedy)}
+        return {**shown, "message": CACHE_MESSAGE, "extensions": extensions}
     reference = new_id()
     path = ".".join(str(step) for step in error.path or ())
     log.error("component=%s path=%s reference=%s", config.label, path, reference, exc_info=original or error)
-    extensions = {"code": INTERNAL_ERROR, "reference": reference}
+    extensions = {"code": INTERNAL_ERROR, "reference": reference, **_for_developers(original or error)}
     return {**shown, "message": f"Something went wrong (reference {reference}).", "extensions": extensions}
+
+
+def _for_developers(error: BaseException, remedy: str = "") -> dict[str, str]:
+    """Return what only someone may see who has the code before them: what was raised, and where in their files."""
+    if not settings.DEBUG:
+        return {}
+    said = "".join(traceback.format_exception_only(error)).strip() + remedy
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_of_the_project(frame.filename)]
+    return {"cause": f"{said} ({frames[-1].filename}:{frames[-1].lineno})" if frames else said}
+
+
+def _is_of_the_project(file: str) -> bool:
+    base = getattr(settings, "BASE_DIR", None)
+    # An environment may lie inside of the project.
+    return base is not None and file.startswith(f"{base}{os.sep}") and "site-packages" not in file
 
 
 def _is_of_an_argument(error: GraphQLError) -> bool:

@@ -6,24 +6,30 @@ system; `Byron-Consistency: strict` would rather have an error than an answer fr
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db import Error
 from django.http import HttpRequest, HttpResponse
 from graphql import GraphQLError
 
 from byron.api.access import Refusal
+from byron.api.masking import CACHE_MESSAGE, CACHE_UNAVAILABLE
 from byron.broker.base import Broker
 from byron.broker.connection import broker_for
 from byron.cache.applied import AppliedWatch, Standing, standing_of
+from byron.cache.trouble import is_unavailable, remedy_for
 from byron.commands.bulkhead import BULKHEAD
 from byron.conf import byron_settings
 from byron.events.event import Event
 from byron.events.receipt import Receipt
 from byron.exceptions import BrokerError, ReceiptError
 from byron.schema.installed import ComponentConfig
+
+log = logging.getLogger("byron.api")
 
 RECEIPT_HEADER, AFTER_HEADER, CONSISTENCY_HEADER = "Byron-Receipt", "Byron-After", "Byron-Consistency"
 
@@ -71,7 +77,14 @@ class Receipts:
         }
         if not positions:
             return Waited()
-        standing = self._standing(positions)
+        try:
+            standing = self._standing(positions)
+        except Error as error:
+            if not is_unavailable(error, self._config.alias):
+                raise
+            remedy = remedy_for(self._config.alias)
+            log.warning("component=%s error=%r%s", self._config.label, str(error), remedy)
+            return Waited(refusal=_refusal(CACHE_MESSAGE, CACHE_UNAVAILABLE, 503))
         if standing is Standing.APPLIED:
             return Waited()
         if consistency == "strict":

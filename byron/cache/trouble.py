@@ -22,6 +22,8 @@ _PASSING_CODES = frozenset({5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 26})
 _MISSING_STATES = frozenset({"42P01", "42703"})
 _SQLITE_ERROR = 1
 
+_SQLITE_READONLY, _READ_ONLY_TRANSACTION = 8, "25006"
+
 
 def is_trouble(error: BaseException, alias: str) -> bool:
     """Whether an error, or what caused it, is the trouble of a database that will be well again.
@@ -29,6 +31,14 @@ def is_trouble(error: BaseException, alias: str) -> bool:
     Tables that are not migrated count as trouble: an event is not to blame for them.
     """
     return any(_passes(each, alias) for each in _chain(error))
+
+
+def is_unavailable(error: BaseException, alias: str) -> bool:
+    """Whether an error tells a reader that the database is away for now.
+
+    That a connection may only read is no trouble there: whoever meets it has tried to write.
+    """
+    return is_trouble(error, alias) and not any(_is_refused_write(each) for each in _chain(error))
 
 
 def remedy_for(alias: str) -> str:
@@ -65,6 +75,12 @@ def _passes(error: BaseException, alias: str) -> bool:
         return primary in _PASSING_CODES or (primary == _SQLITE_ERROR and _unmigrated(alias))
     # Neither says anything about itself: the client lost the connection, or never had one.
     return isinstance(error, OperationalError | InterfaceError)
+
+
+def _is_refused_write(error: BaseException) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF == _SQLITE_READONLY
+    return getattr(error, "sqlstate", None) == _READ_ONLY_TRANSACTION
 
 
 def _unmigrated(alias: str) -> bool:

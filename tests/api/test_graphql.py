@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
+import sqlite3
+from pathlib import Path
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 from django.test.utils import CaptureQueriesContext, override_settings
 from graphql import build_schema, lexicographic_sort_schema, print_schema
 
@@ -127,6 +130,50 @@ def test_any_other_exception_is_masked_logged_and_publishes_nothing(component, c
     assert "secret" not in str(error)
     assert error["extensions"]["reference"] in caplog.text
     assert "the poets' password" in caplog.text
+
+
+def test_a_developer_is_told_what_was_raised_and_where(component, settings, monkeypatch):
+    settings.DEBUG = True
+    settings.BASE_DIR = Path(__file__).parents[1] / "components"
+
+    with pytest.raises(GraphQLFailure) as failure:
+        component.mutate("closeLibrary", genre="POETRY")
+
+    [error] = failure.value.errors
+    assert re.search(
+        r"RuntimeError: the poets' password is 'secret' \(.*/close_library\.py:\d+\)$", error["extensions"]["cause"]
+    )
+
+
+def test_a_database_that_is_away_is_told_as_such(component, monkeypatch, caplog):
+    def how_many(ctx):
+        raise OperationalError("the connection is closed")
+
+    monkeypatch.setattr("library.api.commands.how_many.how_many", how_many)
+    with pytest.raises(GraphQLFailure) as failure:
+        component.query("howMany")
+
+    [error] = failure.value.errors
+    assert error["extensions"] == {"code": "CACHE_UNAVAILABLE"}
+    assert "the connection is closed" not in str(error)
+    assert "code=CACHE_UNAVAILABLE error='the connection is closed'" in caplog.text
+
+
+def test_a_write_past_django_is_the_developers_error(component, monkeypatch, caplog):
+    def how_many(ctx):
+        with sqlite3.connect("file:nothing?mode=memory", uri=True) as connection:
+            connection.execute("CREATE TABLE x (y)")
+            connection.execute("PRAGMA query_only = ON")
+            try:
+                connection.execute("INSERT INTO x VALUES (1)")
+            except sqlite3.Error as error:
+                raise OperationalError("attempt to write a readonly database") from error
+
+    monkeypatch.setattr("library.api.commands.how_many.how_many", how_many)
+    with pytest.raises(GraphQLFailure) as failure:
+        component.query("howMany")
+
+    assert failure.value.code == "INTERNAL_ERROR"
 
 
 def test_a_command_that_writes_the_cache_fails_and_publishes_nothing(component, caplog):

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from django.db import OperationalError
 from django.test import override_settings
 
 from byron.api import receipts
@@ -108,6 +109,19 @@ def test_the_last_thread_does_not_wait(client, component, monkeypatch):
         other.join()
     component.settle()
     assert ask(client, READ, receipt).json() == {"data": FOUND}
+
+
+def test_a_cache_that_is_away_is_told_as_such(client, component, monkeypatch, caplog):
+    def away(*_):
+        raise OperationalError("the connection is closed")
+
+    receipt = add(client)
+    monkeypatch.setattr(receipts, "standing_of", away)
+    response = ask(client, READ, receipt)
+
+    assert (response.status_code, response["Retry-After"]) == (503, "1")
+    assert response.json()["errors"][0]["extensions"] == {"code": "CACHE_UNAVAILABLE"}
+    assert "the connection is closed" in caplog.text
 
 
 def test_several_receipts_are_all_waited_for(client, component):
