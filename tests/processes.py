@@ -171,6 +171,12 @@ class System:
         request = urllib.request.Request(url, body, {"Content-Type": "application/json", **(headers or {})})
         return urllib.request.urlopen(request, timeout=10)
 
+    def end_all(self, command: str) -> None:
+        """Tell all processes of a command of manage.py to end, and wait until they have."""
+        for running in self._running:
+            if command in running.process.args:
+                running.stop()
+
     def end(self) -> None:
         for running in reversed(self._running):
             running.end()

@@ -148,6 +148,32 @@ def test_3_decoupling_of_multiple_components_and_one_failing(perses):
 
 
 @pytest.mark.broker
+def test_components_of_one_project_part_without_losing_anything(copy, tmp_path):
+    state = tmp_path / "state"
+    with system(copy / "monolith", state, "StudyCase") as both:
+        perses = Perses(both, both)
+        perses.start()
+        user = perses.auth(CREATE_USER)["id"]
+        wait_for(lambda: perses.grouping(GET_MEMBER, id=user), "the user to be in Grouping's Cache")
+        wait_for(lambda: perses.auth(GET_USER, id=user), "the user to be in Auth's Cache")
+        # As docs/howto/monolith-to-services.md has it: the Sinks first, the API for as long as it is needed.
+        both.end_all("runsink")
+        school = perses.grouping(CREATE_SCHOOL, user=user)
+        assert perses.grouping(GET_SCHOOL, id=school["id"]) is None
+        both.end_all("runserver")
+
+        # One Cache goes along, the other is built anew.
+        for file in (copy / "monolith").glob("grouping.sqlite3*"):
+            shutil.copy(file, copy / "grouping")
+        with system(copy / "auth", state) as auth, system(copy / "grouping", state) as grouping:
+            apart = Perses(auth, grouping)
+            apart.start()
+            wait_for(lambda: apart.grouping(GET_SCHOOL, id=school["id"]) == school, "what was announced in between")
+            assert apart.grouping(GET_MEMBER, id=user)
+            wait_for(lambda: apart.auth(GET_USER, id=user)["role"] == "COORDINATOR", "Auth to have read the log")
+
+
+@pytest.mark.broker
 def test_dev_restarts_what_runs_as_one_when_a_component_beside_it_changes(copy, tmp_path):
     with system(copy / "monolith", tmp_path / "state", "StudyCase") as both:
         dev = both.start("dev", str(free_port()))
