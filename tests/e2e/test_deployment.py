@@ -62,6 +62,20 @@ def test_the_deployment_check_has_nothing_to_say(project):
     assert shown.stderr == ""
 
 
+def test_what_the_environment_lacks_is_told_in_two_lines(project):
+    (project / ".env").unlink()
+
+    finished = run(["manage.py", "check"], project, project / ".state", check=False)
+
+    assert finished.returncode == 1
+    assert finished.stderr == (
+        "Set the SECRET_KEY environment variable\n"
+        ".env.example shows what the environment, or .env, may hold; --traceback where it is read.\n"
+    )
+    finished = run(["manage.py", "check", "--traceback"], project, project / ".state", check=False)
+    assert "config/settings.py" in finished.stderr
+
+
 def test_a_weak_key_is_still_found(project):
     (project / ".env").write_text(PRODUCTION.replace("k9-0123456789abcdefghijklmnopqrstuvwxyz", "k"))
 
