@@ -47,9 +47,13 @@ def test_it_runs_everything_and_leaves_nothing_behind(project, tmp_path):
     wait_for(lambda: project.graphql("{ getStudents { id } }")["data"]["getStudents"] == [made], "the student")
     assert any("nats-server" in command for command in processes_of(tmp_path))
 
+
     assert dev.stop(signal.SIGINT) == 0
 
     assert processes_of(tmp_path) == []
+    # Once by Byron, and not by Django as well.
+    assert "byron.access POST /graphql/ 200" in dev.output
+    assert "HTTP/1.1" not in dev.output
 
 
 def test_its_processes_end_with_it_even_when_it_is_killed(project, tmp_path):

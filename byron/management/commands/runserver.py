@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+from django.conf import settings
 from django.contrib.staticfiles.management.commands.runserver import Command as DjangoRunserver
 from django.core.servers.basehttp import WSGIRequestHandler
 
@@ -19,6 +21,10 @@ class Command(DjangoRunserver):
         prepare(Role.API)
         # It sends headers and body apart, and on a connection that is kept the body would wait for 40 ms.
         WSGIRequestHandler.disable_nagle_algorithm = True
+        if "byron.api.middleware.RequestMiddleware" in settings.MIDDLEWARE:
+            # Which logs each request already, with its id and how long it took. A filter outlasts the second
+            # `django.setup()`, that of config/wsgi.py.
+            logging.getLogger("django.server").addFilter(lambda record: False)
         super().inner_run(*args, **options)
 
     def check_migrations(self) -> None:
