@@ -348,6 +348,21 @@ def test_one_that_publishes_too_late_answers_as_its_follower(component, keyed, m
     assert len(component.events) == 1
 
 
+def test_one_whose_time_to_publish_is_over_publishes_nothing(component, keyed, monkeypatch):
+    """Nobody has followed yet, but somebody may."""
+    decide = idempotency.Attempt.decide
+
+    def slowly(attempt, decision):
+        decide(attempt, decision)
+        monkeypatch.setattr("byron.commands.idempotency.monotonic", lambda: time.monotonic() + 30.0)
+
+    monkeypatch.setattr(idempotency.Attempt, "decide", slowly)
+
+    assert code(keyed.mutate, "createAuthor", fullName="Ada") == "IDEMPOTENCY_KEY_IN_USE"
+    assert component.events == []
+    assert record(component).state == "decided"
+
+
 def test_when_the_first_publishes_after_all_its_follower_answers_the_same(component, keyed, monkeypatch, later):
     """The follower has looked into the log and runs the command; then the first one's events arrive."""
     messages = []
