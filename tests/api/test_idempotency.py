@@ -323,16 +323,21 @@ def frozen(component, monkeypatch, step, keyed, meanwhile, **arguments):
 
 
 def test_one_that_cannot_decide_any_more_answers_as_its_follower(component, keyed, monkeypatch, later):
-    answers = []
+    answers, published, publish = [], [], component.broker.publish
 
     def follow():
         later(30.0)
         answers.append(keyed.mutate("createAuthor", fullName="Ada"))
 
+    def counted(messages, timeout, **options):
+        published.append(messages)
+        return publish(messages, timeout, **options)
+
+    monkeypatch.setattr(component.broker, "publish", counted)
     answers.append(frozen(component, monkeypatch, "claim", keyed, follow, fullName="Ada"))
 
     assert answers[0] == answers[1]
-    assert len(component.events) == 1
+    assert len(component.events) == len(published) == 1
 
 
 def test_one_that_publishes_too_late_answers_as_its_follower(component, keyed, monkeypatch, later):
