@@ -1,4 +1,4 @@
-"""What a mutation's guarantees cost, side by side in one run: receipts, so far.
+"""What a mutation's guarantees cost, side by side in one run: receipts and idempotency keys, so far.
 
 Prints one JSON line a measure, times in milliseconds. Everything is real: processes, nats-server, SQLite.
 
@@ -72,7 +72,15 @@ def main() -> None:
 
 def measure(project: Path, environment: dict[str, str], rounds: int) -> None:
     port = free_port()
-    times: dict[str, list[float]] = {"query": [], "mutation": [], "visible by receipt": [], "visible by polling": []}
+    measures = (
+        "query",
+        "mutation",
+        "mutation with a key",
+        "the same again",
+        "visible by receipt",
+        "visible by polling",
+    )
+    times: dict[str, list[float]] = {measure: [] for measure in measures}
     asked = 0
     with (
         running(project, environment, "serve", "--workers", "1", "--port", str(port)),
@@ -81,7 +89,7 @@ def measure(project: Path, environment: dict[str, str], rounds: int) -> None:
         wait_for_answer(port)
         client = Client(port)
         # The first ones load code and make the log.
-        _, receipt = client.ask(CREATE, name="first")
+        _, receipt = client.ask(CREATE, {"Idempotency-Key": "first"}, name="first")
         client.ask(READ % "first", {"Byron-After": receipt, "Byron-Consistency": "strict"})
         for number in range(rounds):
             began = time.perf_counter()
@@ -95,6 +103,16 @@ def measure(project: Path, environment: dict[str, str], rounds: int) -> None:
             times["visible by receipt"].append(time.perf_counter() - began)
             if len(data["getStudents"]) != 1:
                 raise SystemExit("a strict read did not see its own write")
+
+            key = {"Idempotency-Key": f"key-{number}"}
+            began = time.perf_counter()
+            made = client.ask(CREATE, key, name=f"c{number}")
+            times["mutation with a key"].append(time.perf_counter() - began)
+            began = time.perf_counter()
+            again = client.ask(CREATE, key, name=f"c{number}")
+            times["the same again"].append(time.perf_counter() - began)
+            if again != made:
+                raise SystemExit("a repeated mutation was answered otherwise")
 
             began = time.perf_counter()
             client.ask(CREATE, name=f"b{number}")

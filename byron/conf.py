@@ -26,6 +26,8 @@ class ByronSettings:
     publish_timeout: float = 2.0
     #: Seconds that a claim on a unique value stands. The Cache may be half of this behind, a mutation take a quarter.
     claim_seconds: float = 60.0
+    #: Seconds for which an Idempotency-Key is remembered, counted from the last change of what is kept of it.
+    idempotency_seconds: float = 86400.0
     #: Where embedded brokers keep their log, configuration and address. Empty: the platform's state directory.
     state_directory: str = ""
     #: Events that a Sink applies in one transaction, at most.

@@ -46,6 +46,14 @@ class PublishDeniedError(BrokerError):
     """The broker's permissions do not allow this process to publish on that subject."""
 
 
+class PartlyKnownError(BrokerError):
+    """Messages that belong together, of which the log got some from someone else; nothing was stored."""
+
+
+class SupersededError(ByronError):
+    """Another process has taken over the mutation of an Idempotency-Key; this one published nothing."""
+
+
 class ConsumerLostError(BrokerError):
     """A reader of the log lost its place; it is to be opened anew at the checkpoint."""
 

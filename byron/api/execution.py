@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from typing import Any
 
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType, execute, get_operation_ast
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    OperationType,
+    execute,
+    get_operation_ast,
+)
+from graphql.execution.values import get_variable_values
 
 from byron.api.access import Refusal, operation_refusal
 from byron.api.documents import MOST_PROBLEMS, parse_document
 from byron.api.graphql import Execution, build_schema
+from byron.api.idempotency import fingerprint, key_of, key_refusal, only_mutation
 from byron.api.limits import check_cost
 from byron.api.masking import BAD_USER_INPUT, METHOD_NOT_ALLOWED, PARSE_FAILED, VALIDATION_FAILED, formatted, refusal_of
 from byron.api.receipts import Receipts
+from byron.commands.idempotency import Attempt, IdempotencyKeys
 from byron.conf import byron_settings
 from byron.events.event import Event
+from byron.exceptions import BrokerError, CommandError
 from byron.schema.installed import ComponentConfig
 
 #: Characters of a document that is kept parsed. Clients repeat short ones; long ones would only fill memory.
@@ -36,6 +49,8 @@ class Answer:
     refusal: Refusal | None = None
     #: What was raised behind the errors, for tests: clients are told no more than is in the body.
     causes: tuple[BaseException, ...] = ()
+    #: Whether it is that of an earlier request with the same Idempotency-Key: no command ran.
+    replayed: bool = False
 
 
 class GraphQLService:
@@ -45,6 +60,7 @@ class GraphQLService:
         self.config = config
         self.schema: GraphQLSchema = build_schema(config).graphql_schema
         self.receipts = Receipts(config)
+        self._keys = IdempotencyKeys(config)
         self._parsed = lru_cache(maxsize=512)(parse_document)
 
     def execute(
@@ -78,18 +94,61 @@ class GraphQLService:
             check_cost(self.config.component, document.node, operation, variables or {}, settings)
         except GraphQLError as error:
             return _refused(BAD_USER_INPUT, error)
-        execution = Execution(request=request)
+        given = dict(variables or {})
+        run = partial(self._run, document.node, given, operation_name, request)
+        if operation.operation is not OperationType.MUTATION:
+            return run()
+        try:
+            key = key_of(request)
+            coerced = get_variable_values(self.schema, operation.variable_definitions or (), given)
+            if key is None or isinstance(coerced, list):
+                return run()
+            name, nodes = only_mutation(self.schema, document.node, operation, coerced)
+            try:
+                return self._run_once(run, key, user, fingerprint(query, operation_name, given))
+            except (BrokerError, ImproperlyConfigured) as error:
+                # As it is said of a command that found no broker.
+                failed = GraphQLError(str(error), nodes=nodes, path=[name], original_error=error)
+                body = {"data": None, "errors": [formatted(self.config, failed)]}
+                return Answer(body=body, executed=True, causes=(error,))
+        except CommandError as error:
+            refused = key_refusal(error)
+            return Answer(body=refused.body, executed=False, refusal=refused, causes=(error,))
+
+    def _run_once(self, run: Callable[[Attempt], Answer], key: str, user: Any, asked: str) -> Answer:
+        """Run a mutation unless it was run before under its key. Raises CommandError and BrokerError."""
+        while True:
+            attempt = self._keys.begin(key, user, asked)
+            if attempt.body is not None:
+                return Answer(body=attempt.body, executed=True, events=attempt.events, replayed=True)
+            answer = run(attempt)
+            if not attempt.is_lost:
+                attempt.finish(answer.body)
+                return replace(answer, replayed=attempt.known is not None)
+
+    def _run(
+        self,
+        document: DocumentNode,
+        variables: dict[str, Any],
+        operation_name: str | None,
+        request: HttpRequest | None,
+        attempt: Attempt | None = None,
+    ) -> Answer:
+        execution = Execution(request=request, attempt=attempt)
         result = execute(
             self.schema,
-            document.node,
+            document,
             context_value=execution,
-            variable_values=dict(variables or {}),
+            variable_values=variables,
             operation_name=operation_name,
             max_coercion_errors=MOST_PROBLEMS,
-            hide_suggestions=not debug,
+            hide_suggestions=not django_settings.DEBUG,
         )
         if not isinstance(result, ExecutionResult):
             raise TypeError("the schema's resolvers are all synchronous")
+        if attempt is not None and attempt.is_lost:
+            # Nobody gets to see it.
+            return Answer(body={}, executed=False)
         body: dict[str, Any] = {"data": result.data}
         if result.errors:
             body["errors"] = [formatted(self.config, error) for error in result.errors]

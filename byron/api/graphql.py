@@ -16,6 +16,7 @@ from byron.api.arguments import plain_arguments
 from byron.api.connections import connection_type, edge_type, page_info_type
 from byron.api.references import Loaded, ReferenceLoader, attribute_value, is_entity
 from byron.api.selection import Columns, Selection, columns_of, entities_of
+from byron.commands.idempotency import Attempt
 from byron.commands.runner import CommandRunner
 from byron.events.event import Event
 from byron.exceptions import CommandError
@@ -42,6 +43,8 @@ class Execution:
     loaded: Loaded = field(default_factory=dict)
     #: The attributes that the operation asks for, by type; None until the first command.
     columns: Columns | None = None
+    #: What the request's Idempotency-Key comes to, if it has one.
+    attempt: Attempt | None = None
 
 
 def build_schema(config: ComponentConfig) -> graphene.Schema:
@@ -111,7 +114,9 @@ class _Builder:
                 operation = Selection([info.operation.selection_set], info.fragments, info.variable_values)
                 execution.columns = columns_of(self._component, operation)
             columns = execution.columns.get(kind.name, ()) if kind is not None else ()
-            outcome = self._runner.run(command, plain_arguments(arguments), execution.request, columns=columns)
+            outcome = self._runner.run(
+                command, plain_arguments(arguments), execution.request, columns=columns, attempt=execution.attempt
+            )
             execution.events.extend(outcome.events)
             if kind is not None:
                 self._load_references(outcome.value, kind, info, execution, paged=command.returns_pages)

@@ -16,6 +16,7 @@ from graphql import print_schema
 from byron.api.access import Refusal, identify
 from byron.api.errors import RequestError, failure
 from byron.api.execution import Answer, GraphQLService
+from byron.api.idempotency import REPLAYED_HEADER
 from byron.api.media_types import GRAPHQL_JSON, HTML, JSON, preferred
 from byron.api.receipts import give, sealed
 from byron.api.requests import PARAMETERS, read_request
@@ -83,6 +84,8 @@ class GraphQLView(View):
         if said:
             answer.body["extensions"] = {"byron": said}
         response = _response(answer, media_type)
+        if answer.replayed:
+            response[REPLAYED_HEADER] = "true"
         if receipt is not None:
             give(receipt, request, response)
         return response

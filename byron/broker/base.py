@@ -126,24 +126,37 @@ class Broker(Closing):
         """Return the log's state. Raises LogMismatchError when there is no log."""
 
     @abstractmethod
-    def publish(self, messages: Sequence[Message], timeout: float) -> list[Acknowledgement]:
+    def publish(
+        self, messages: Sequence[Message], timeout: float, *, only_whole: bool = False
+    ) -> list[Acknowledgement]:
         """Append messages to the log: all of them, next to one another, or none.
 
         Returns when the broker holds them durably. A message whose id the log got within the
         duplicate window is not stored twice. Nothing is ever sent after this method returned.
-        Raises BrokerUnavailableError (certainly not stored), OutcomeUnknownError (may be stored),
+        With `only_whole`, PartlyKnownError is raised when the log has some of the ids and not all; else the rest is
+        stored. Raises BrokerUnavailableError (certainly not stored), OutcomeUnknownError (may be stored),
         PublishDeniedError, or BrokerError when the broker refuses for another reason.
         """
 
     @abstractmethod
-    def claim(self, name: str, holder: str, seconds: float, timeout: float, *, over: Claim | None = None) -> Claim:
+    def claim(
+        self, name: str, holder: str, seconds: float, timeout: float, *, over: Claim | None = None, note: str = ""
+    ) -> Claim:
         """Take a name for some time unless it is taken, and return the claim that stands: this one or the other.
 
         Of any number of callers at once, in any processes, one gets it. `over` is a claim that may be replaced
-        if it still stands just so; whoever holds it, its holder included, is refused otherwise. The name is made of
+        if it still stands just so; whoever holds it, its holder included, is refused otherwise. `note` is left with
+        the claim from the start. The name is made of
         letters, digits, `-` and `_`; `seconds` are whole ones. When the broker did not confirm it within `timeout`
         seconds, it may stand all the same until its time is up, and BrokerUnavailableError is raised. Raises also
         PublishDeniedError, and BrokerError when the broker refuses for another reason.
+        """
+
+    @abstractmethod
+    def claim_age(self, claim: Claim) -> float:
+        """Return for how many seconds a claim has stood unchanged, by the broker's clock alone; 0 when it is gone.
+
+        Raises BrokerUnavailableError.
         """
 
     @abstractmethod

@@ -11,7 +11,13 @@ from time import monotonic, time
 from byron.broker.base import Acknowledgement, Broker, Claim, Consumer, Listener, LogInfo
 from byron.events.event import Message, StoredMessage
 from byron.events.subjects import SLOTS, split_subject
-from byron.exceptions import BrokerError, BrokerUnavailableError, ConsumerLostError, LogMismatchError
+from byron.exceptions import (
+    BrokerError,
+    BrokerUnavailableError,
+    ConsumerLostError,
+    LogMismatchError,
+    PartlyKnownError,
+)
 
 
 class MemoryBroker(Broker):
@@ -70,11 +76,16 @@ class MemoryBroker(Broker):
             raise LogMismatchError(f"There is no event log for namespace {self.namespace!r}; ensure_log() creates it.")
         return LogInfo(created=self._created, first=1, last=len(self.messages))
 
-    def publish(self, messages: Sequence[Message], timeout: float) -> list[Acknowledgement]:
+    def publish(
+        self, messages: Sequence[Message], timeout: float, *, only_whole: bool = False
+    ) -> list[Acknowledgement]:
         with self._changed:
             self._require_available()
             if self._created is None:
                 raise BrokerError(f"There is no event log for namespace {self.namespace!r}; call ensure_log() first.")
+            known = sum(message.id in self._positions for message in messages)
+            if only_whole and 0 < known < len(messages):
+                raise PartlyKnownError(f"The log has {known} of {len(messages)} messages from someone else.")
             acknowledgements = [self._append(message) for message in messages]
             self._changed.notify_all()
             return acknowledgements
@@ -96,13 +107,23 @@ class MemoryBroker(Broker):
         self._positions[message.id] = position
         return Acknowledgement(position=position)
 
-    def claim(self, name: str, holder: str, seconds: float, timeout: float, *, over: Claim | None = None) -> Claim:
+    def claim(
+        self, name: str, holder: str, seconds: float, timeout: float, *, over: Claim | None = None, note: str = ""
+    ) -> Claim:
         with self._changed:
             self._require_available()
             standing = self._standing(name)
             if standing is not None and (over is None or standing.number != over.number):
                 return replace(standing, seconds=0.0)
-            return self._store(Claim(name=name, holder=holder, number=0, seconds=seconds))
+            return self._store(Claim(name=name, holder=holder, number=0, note=note, seconds=seconds))
+
+    def claim_age(self, claim: Claim) -> float:
+        with self._changed:
+            self._require_available()
+            standing, until = self._claims.get(claim.name, (None, 0.0))
+            if standing is None or standing.number != claim.number:
+                return 0.0
+            return max(0.0, monotonic() - (until - standing.seconds))
 
     def note(self, claim: Claim, text: str) -> None:
         with self._changed:

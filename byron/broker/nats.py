@@ -116,13 +116,21 @@ class NatsBroker(Broker):
             raise LogMismatchError(_NO_LOG.format(self.namespace))
         return nats_api.log_info(stream)
 
-    def publish(self, messages: Sequence[Message], timeout: float) -> list[Acknowledgement]:
+    def publish(
+        self, messages: Sequence[Message], timeout: float, *, only_whole: bool = False
+    ) -> list[Acknowledgement]:
         link, publisher = self._connection()
-        return link.call(publisher.publish(messages, timeout))
+        return link.call(publisher.publish(messages, timeout, only_whole=only_whole))
 
-    def claim(self, name: str, holder: str, seconds: float, timeout: float, *, over: Claim | None = None) -> Claim:
+    def claim(
+        self, name: str, holder: str, seconds: float, timeout: float, *, over: Claim | None = None, note: str = ""
+    ) -> Claim:
         link, claims = self._claims()
-        return link.call(claims.claim(name, holder, seconds, timeout, over))
+        return link.call(claims.claim(name, holder, seconds, timeout, over, note))
+
+    def claim_age(self, claim: Claim) -> float:
+        link, claims = self._claims()
+        return link.call(claims.age(claim))
 
     def note(self, claim: Claim, text: str) -> None:
         link, claims = self._claims()

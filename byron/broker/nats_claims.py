@@ -12,6 +12,7 @@ import json
 import logging
 import math
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from byron.broker.nats_api import (
     API_TIMEOUT,
     MESSAGE_NOT_FOUND,
     STREAM_NAME_IN_USE,
+    STREAM_NOT_FOUND,
     WRONG_LAST_SEQUENCE,
     JetStreamError,
     NoResponderError,
@@ -51,24 +53,28 @@ class NatsClaims:
         self._stream = claims_stream(namespace)
         self._replicas = replicas
 
-    async def claim(self, name: str, holder: str, seconds: float, timeout: float, over: Claim | None) -> Claim:
+    async def claim(
+        self, name: str, holder: str, seconds: float, timeout: float, over: Claim | None, note: str
+    ) -> Claim:
         """Claim a name as `Broker.claim` says."""
         try:
             async with asyncio.timeout(timeout):
-                return await self._claim(name, holder, seconds, timeout / TRIES, over)
+                return await self._claim(name, holder, seconds, timeout / TRIES, over, note)
         except TimeoutError as error:
             raise BrokerUnavailableError("The broker did not confirm the claim in time.") from error
 
-    async def _claim(self, name: str, holder: str, seconds: float, patience: float, over: Claim | None) -> Claim:
+    async def _claim(
+        self, name: str, holder: str, seconds: float, patience: float, over: Claim | None, note: str
+    ) -> Claim:
         # By this a claim that an earlier try without an answer has made is known again.
         token = uuid4().hex
-        body = _body(holder, token)
+        body = _body(holder, token, note)
         expected = over.number if over is not None else 0
         session = await self._link.session()
         while True:
             try:
                 number = await self._put(session, name, body, expected, seconds, patience)
-                return Claim(name=name, holder=holder, number=number, seconds=seconds)
+                return Claim(name=name, holder=holder, number=number, note=note, seconds=seconds)
             except (UnansweredError, BrokerUnavailableError):
                 session = await self._link.session_within(patience)
                 continue
@@ -89,6 +95,20 @@ class NatsClaims:
                 return standing
             # What was in the way is gone meanwhile.
             expected = standing.number if standing is not None else 0
+
+    async def age(self, claim: Claim) -> float:
+        """Return for how long a claim has stood, as `Broker.claim_age` says."""
+        session = await self._link.session()
+        try:
+            found = await call_api(session, f"STREAM.MSG.GET.{self._stream}", {"seq": claim.number})
+            # Asked for after the claim, so that what is on the way in between makes it no younger.
+            asked = await call_api(session, f"STREAM.INFO.{self._stream}")
+        except JetStreamError as error:
+            if error.error_code in (MESSAGE_NOT_FOUND, STREAM_NOT_FOUND):
+                return 0.0
+            raise
+        stored = datetime.fromisoformat(found["message"]["time"])
+        return max(0.0, (datetime.fromisoformat(asked["ts"]) - stored).total_seconds())
 
     async def note(self, claim: Claim, text: str) -> None:
         """Leave a note with a claim that still stands; what goes wrong is no matter."""

@@ -18,7 +18,13 @@ from byron.broker.nats_api import (
 from byron.broker.nats_link import Link
 from byron.broker.nats_session import Request, Session, UnansweredError
 from byron.events.event import Message
-from byron.exceptions import BrokerError, BrokerUnavailableError, OutcomeUnknownError, PublishDeniedError
+from byron.exceptions import (
+    BrokerError,
+    BrokerUnavailableError,
+    OutcomeUnknownError,
+    PartlyKnownError,
+    PublishDeniedError,
+)
 
 #: How often a publish is sent at most, always with the same message ids.
 TRIES = 3
@@ -45,7 +51,9 @@ class Publisher:
         self._stream = stream
         self._batches = asyncio.Semaphore(_CONCURRENT_BATCHES)
 
-    async def publish(self, messages: Sequence[Message], timeout: float) -> list[Acknowledgement]:
+    async def publish(
+        self, messages: Sequence[Message], timeout: float, *, only_whole: bool = False
+    ) -> list[Acknowledgement]:
         """Publish as `Broker.publish` says.
 
         The time is divided among the tries. A first try without a connection fails at once: nothing
@@ -65,7 +73,8 @@ class Publisher:
             deadline = start + timeout * attempt / TRIES
             try:
                 session = await self._session(deadline - clock() if unanswered else 0, start + timeout - clock())
-                return _in_order(messages, await self._store(session, unique, max(deadline - clock(), 0.001)))
+                stored = await self._store(session, unique, max(deadline - clock(), 0.001), only_whole)
+                return _in_order(messages, stored)
             except UnansweredError as error:
                 unanswered, problem = True, error
             except BrokerUnavailableError as error:
@@ -115,15 +124,17 @@ class Publisher:
         except TimeoutError as error:
             raise BrokerUnavailableError("The broker cannot be reached in time.") from error
 
-    async def _store(self, session: Session, messages: Sequence[Message], timeout: float) -> dict[str, Acknowledgement]:
+    async def _store(
+        self, session: Session, messages: Sequence[Message], timeout: float, only_whole: bool
+    ) -> dict[str, Acknowledgement]:
         if len(messages) > 1:
             async with self._batches:
-                return await self._store_batch(session, messages, timeout)
+                return await self._store_batch(session, messages, timeout, only_whole)
         [message] = messages
         return {message.id: await self._send(session, [_request(message, {})], timeout)}
 
     async def _store_batch(
-        self, session: Session, messages: Sequence[Message], timeout: float
+        self, session: Session, messages: Sequence[Message], timeout: float, only_whole: bool
     ) -> dict[str, Acknowledgement]:
         batch = uuid4().hex
         requests = [
@@ -139,12 +150,17 @@ class Publisher:
         except JetStreamError as error:
             if error.error_code != BATCH_HAS_DUPLICATE:
                 raise
-            return await self._store_rest(session, messages, timeout, error)
+            return await self._store_rest(session, messages, timeout, error, only_whole)
         first = last.position - len(messages) + 1
         return {message.id: Acknowledgement(position=first + index) for index, message in enumerate(messages)}
 
     async def _store_rest(
-        self, session: Session, messages: Sequence[Message], timeout: float, refusal: JetStreamError
+        self,
+        session: Session,
+        messages: Sequence[Message],
+        timeout: float,
+        refusal: JetStreamError,
+        only_whole: bool,
     ) -> dict[str, Acknowledgement]:
         """Find out which messages of a refused batch the log holds, and store the others.
 
@@ -157,10 +173,13 @@ class Publisher:
         rest = [message for message in messages if message.id not in held]
         if not held:
             raise refusal
+        if rest and only_whole:
+            # An earlier try of this batch would have stored all of it.
+            raise PartlyKnownError(f"The log has {len(held)} of {len(messages)} messages from someone else.")
         if len(rest) == 1:
             held[rest[0].id] = await self._send(session, [_request(rest[0], {})], timeout)
         elif rest:
-            held.update(await self._store_batch(session, rest, timeout))
+            held.update(await self._store_batch(session, rest, timeout, only_whole))
         return held
 
     async def _ask(self, session: Session, message: Message, timeout: float) -> Acknowledgement | None:

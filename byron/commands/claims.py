@@ -18,6 +18,8 @@ itself; by their number, so it cannot meet another's. And one that was published
 are in the log: when the Cache has applied those and the value is free there, it was given away by a rename or a delete,
 and whoever wants it takes the claim over. A mutation that found an unended claim of the *same* entity takes that over
 too, but cannot know what the earlier mutation comes to: such a claim is neither released nor noted, and stands for T.
+So does a mutation with the claims of an earlier run of its own, which it knows by its Idempotency-Key: of all those
+runs one publishes, see `byron/commands/idempotency.py`.
 """
 
 from __future__ import annotations
@@ -65,7 +67,8 @@ class _Made:
 class Claims:
     """The claims of one mutation. Used by one thread."""
 
-    def __init__(self, config: ComponentConfig, connect: Callable[[], Broker], lag: CacheLag) -> None:
+    def __init__(self, config: ComponentConfig, connect: Callable[[], Broker], lag: CacheLag, run: str = "") -> None:
+        """Begin without any; `run` is the same for all runs of one mutation, of which one at most publishes."""
         self._config = config
         self._connect = connect
         self._lag = lag
@@ -73,6 +76,7 @@ class Claims:
         self._made: dict[str, _Made] = {}
         self._began: float | None = None
         self._self = new_id()
+        self._run = run
 
     def take(self, name: str, value: Any, holder: str | None, is_taken: Callable[[], bool], refusal: str) -> None:
         """Claim a value for a holder, by default the mutation as such; `is_taken` asks the Cache.
@@ -80,7 +84,7 @@ class Claims:
         Raises CommandError with `refusal` and code CONFLICT when another has it, and with CACHE_BEHIND when that cannot
         be told; TypeError for a value that has no plain equality; BrokerUnavailableError.
         """
-        holder = self._self if holder is None else holder
+        holder = f"{self._run}\n{self._self if holder is None else holder}"
         key = digest(self._config.component.name, name, value)
         if is_taken():
             raise CommandError(refusal, code="CONFLICT")
@@ -107,10 +111,15 @@ class Claims:
         while not claim.is_own:
             # The Cache tells more than a claim about what it has applied.
             is_sole = self._is_over(claim)
-            if claim.holder != holder and not is_sole:
+            if not is_sole and not self._is_ours(claim.holder, holder):
                 return None
             claim = broker.claim(key, holder, seconds, timeout, over=claim)
         return _Made(claim, is_sole)
+
+    def _is_ours(self, other: str, holder: str) -> bool:
+        """Whether another claim is of the same entity, or of an earlier run of this mutation."""
+        run, _, entity = other.partition("\n")
+        return entity == holder.partition("\n")[2] or bool(run and run == self._run)
 
     def _is_over(self, claim: Claim) -> bool:
         """Whether the Cache has applied what a claim stood for."""

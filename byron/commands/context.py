@@ -15,6 +15,7 @@ from django.db import models
 from django.http import HttpRequest
 
 from byron.commands.claims import Claims
+from byron.commands.idempotency import Attempt
 from byron.events.clock import now
 from byron.events.event import Event
 from byron.events.ids import entity_id, new_id
@@ -83,6 +84,8 @@ class Context:
     config: ComponentConfig
     payloads: PayloadCodec
     claims: Claims
+    #: What the request's Idempotency-Key comes to, if it has one.
+    attempt: Attempt | None = None
     correlation_id: str = field(default_factory=new_id)
     traceparent: str | None = None
     #: The attributes that the client asks for of what the command returns, in Python's names; empty when unknown.
@@ -141,6 +144,8 @@ class Context:
         `key` names another. Raises EventError when the payload has no key, and for a name that schema.yaml
         could not declare.
         """
+        # All runs of one mutation give their first event this id, so the log takes it from one of them.
+        fixed = {"id": self.attempt.first_id} if self.attempt is not None and not self.emitted else {}
         event = new_event(
             self.config,
             self.payloads,
@@ -149,6 +154,7 @@ class Context:
             key=key,
             correlation_id=self.correlation_id,
             traceparent=self.traceparent,
+            **fixed,
         )
         self.emitted.append(event)
         return event

@@ -18,13 +18,16 @@ from byron.commands.claims import Claims
 from byron.commands.context import Context, component_models
 from byron.commands.declared import run_declared
 from byron.commands.functions import COMMANDS, HOOKS, load_function
+from byron.commands.idempotency import Attempt
+from byron.commands.plain import plain_value
+from byron.commands.records import Decision, announced, mark_of
 from byron.commands.results import check_result, load_rows
 from byron.commands.time_limit import TimeLimit
 from byron.conf import byron_settings
 from byron.events.event import Event, Message
 from byron.events.ids import new_id
 from byron.events.payloads import PayloadCodec
-from byron.exceptions import BrokerUnavailableError, OutcomeUnknownError
+from byron.exceptions import BrokerUnavailableError, OutcomeUnknownError, PartlyKnownError, SupersededError
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Command
 from byron.schema.reads import arguments_of
@@ -56,6 +59,8 @@ class CommandRunner:
         self._payloads = PayloadCodec(config.component)
         self._lag = CacheLag(config.alias, config.consumer_name, config.component.handlers)
         self._ready: Broker | None = None
+        #: A position that the log has reached.
+        self._position = 0
 
     def run(
         self,
@@ -64,27 +69,55 @@ class CommandRunner:
         request: HttpRequest | None = None,
         *,
         columns: Collection[str] = (),
+        attempt: Attempt | None = None,
     ) -> Outcome:
         """Run a command with arguments by their snake_case names; `columns` as in its context.
 
+        With an attempt, that is under an Idempotency-Key, the command is not run when an earlier run has published.
+
         Raises CommandError when it is refused, which for want of a role comes before all else, or takes too long;
-        BrokerUnavailableError and OutcomeUnknownError when its events could not be published; and whatever else
-        the developer's functions raise.
+        BrokerUnavailableError and OutcomeUnknownError when its events could not be published; SupersededError when
+        another process has taken the attempt over; and whatever else the developer's functions raise.
         """
-        context = self._context(command, request, columns)
+        context = self._context(command, request, columns, attempt)
         check_access(command, context.user)
+        if attempt is not None and attempt.known is not None:
+            return Outcome(value=attempt.known.value, events=attempt.events)
         try:
             with TimeLimit(byron_settings().api_command_timeout, self.config.alias, command.name):
                 value = self._value(context, command, arguments)
             messages = [self._payloads.write(event) for event in context.emitted]
             broker = self._broker() if messages else None
+            if attempt is not None:
+                value = self._decide(attempt, command, value, context.emitted, messages)
             timeout = context.claims.time_to_publish(byron_settings().publish_timeout)
+            if attempt is not None:
+                timeout = attempt.time_to_publish(timeout)
         except BaseException as error:
             context.claims.release(wait=not isinstance(error, BrokerUnavailableError))
             raise
         events = self._publish(context, broker, messages, timeout) if broker is not None else ()
         context.claims.settle(events)
+        if attempt is not None:
+            attempt.settle(events)
         return Outcome(value=value, events=events)
+
+    def _decide(
+        self, attempt: Attempt, command: Command, value: Any, events: Sequence[Event], messages: Sequence[Message]
+    ) -> Any:
+        """Have it kept what is about to be published, and return what an answer made of that will say too."""
+        plain = plain_value(self._component, command, value)
+        attempt.decide(
+            Decision(
+                value=plain,
+                events=tuple(
+                    announced(event, message.subject) for event, message in zip(events, messages, strict=True)
+                ),
+                mark=mark_of(messages[0]) if messages else "",
+                after=self._position,
+            )
+        )
+        return plain
 
     def _value(self, context: Context, command: Command, arguments: Mapping[str, Any]) -> Any:
         """Run the hooks and the function, and hold the result against what was declared."""
@@ -104,7 +137,13 @@ class CommandRunner:
         check_result(self._component, command, value)
         return value
 
-    def _context(self, command: Command, request: HttpRequest | None, columns: Collection[str] = ()) -> Context:
+    def _context(
+        self,
+        command: Command,
+        request: HttpRequest | None,
+        columns: Collection[str] = (),
+        attempt: Attempt | None = None,
+    ) -> Context:
         headers: Mapping[str, str] = request.headers if request is not None else {}
         trace = headers.get("traceparent", "")
         correlation = headers.get("X-Correlation-ID", "")
@@ -119,7 +158,8 @@ class CommandRunner:
             columns=columns,
             config=self.config,
             payloads=self._payloads,
-            claims=Claims(self.config, self._broker, self._lag),
+            claims=Claims(self.config, self._broker, self._lag, attempt.first_id if attempt is not None else ""),
+            attempt=attempt,
             correlation_id=correlation,
             traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
         )
@@ -128,21 +168,27 @@ class CommandRunner:
         """Return the component's broker, with a log."""
         broker = broker_for(self.config.component.namespace)
         if broker is not self._ready:
-            broker.ensure_log()
+            self._position = broker.ensure_log().last
             self._ready = broker
         return broker
 
     def _publish(
         self, context: Context, broker: Broker, messages: Sequence[Message], timeout: float
     ) -> Sequence[Event]:
+        attempt = context.attempt
         try:
-            acknowledged = broker.publish(messages, timeout)
-        except BrokerUnavailableError:
+            acknowledged = broker.publish(messages, timeout, only_whole=attempt is not None)
+            if attempt is not None:
+                attempt.require_own(messages[0], acknowledged[0])
+        except (BrokerUnavailableError, SupersededError, PartlyKnownError) as error:
             # Of no other error it is certain that nothing will be in the log.
             context.claims.release(wait=False)
+            if attempt is not None:
+                attempt.withdraw(error)
             raise
         except OutcomeUnknownError as error:
             error.event_ids = tuple(event.id for event in context.emitted)
             raise
+        self._position = max(self._position, acknowledged[-1].position)
         emitted = zip(context.emitted, acknowledged, strict=True)
         return [replace(event, position=held.position) for event, held in emitted]

@@ -45,7 +45,8 @@ class ComponentUnderTest(Commands):
         self.broker = LogUnderTest(config.component.namespace) if broker is None else broker
         self._service = _service(config)
         self._sink = Sink(config, lambda: self.broker)
-        self._request: HttpRequest | None = None
+        self._user: User | None = None
+        self._headers: dict[str, str] = {}
         self._payloads = PayloadCodec(config.component)
 
     @contextmanager
@@ -81,16 +82,30 @@ class ComponentUnderTest(Commands):
         if isinstance(roles, str):
             raise TypeError(f'roles takes a list: write roles=["{roles}"]')
         acting = copy(self)
-        acting._request = HttpRequest()
-        # Django's annotation knows its own users alone.
-        user: Any = User(id=id, roles=frozenset(roles), claims={"sub": id, **claims})
-        acting._request.user = user
+        acting._user = User(id=id, roles=frozenset(roles), claims={"sub": id, **claims})
         return acting
+
+    def with_idempotency_key(self, key: str, /) -> ComponentUnderTest:
+        """Return this component as it is for requests with an Idempotency-Key: the same log and Cache."""
+        acting = copy(self)
+        acting._headers = {"HTTP_IDEMPOTENCY_KEY": key}
+        return acting
+
+    def _request(self) -> HttpRequest | None:
+        if self._user is None and not self._headers:
+            return None
+        request = HttpRequest()
+        request.META.update(self._headers)
+        if self._user is not None:
+            # Django's annotation knows its own users alone.
+            user: Any = self._user
+            request.user = user
+        return request
 
     def graphql(self, document: str, /, **variables: Any) -> dict[str, Any]:
         """Run a GraphQL document and return its data. Raises GraphQLFailure."""
         with acting_as(Role.API):
-            answer = self._service.execute(document, as_json(variables), request=self._request)
+            answer = self._service.execute(document, as_json(variables), request=self._request())
         if answer.body.get("errors"):
             raise GraphQLFailure(answer.body["errors"], answer.causes) from next(iter(answer.causes), None)
         data: dict[str, Any] = answer.body["data"]

@@ -94,13 +94,15 @@ class FaultyLog(MemoryBroker):
         self._faults = faults
         self.ensure_log()
 
-    def publish(self, messages: Sequence[Message], timeout: float) -> list[Acknowledgement]:
+    def publish(
+        self, messages: Sequence[Message], timeout: float, *, only_whole: bool = False
+    ) -> list[Acknowledgement]:
         if not messages:
             return []
         listed = self._faults.listed(messages)
         self._faults.pass_by(Step.PUBLISH, f"{listed} is published")
         self._faults.tell(f"The Sink publishes {listed}.")
-        return super().publish(messages, timeout)
+        return super().publish(messages, timeout, only_whole=only_whole)
 
     def put(self, messages: Sequence[Message]) -> None:
         """Append messages as others do."""

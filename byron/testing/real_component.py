@@ -69,6 +69,12 @@ class RealComponent(Commands):
         acting._headers = {**self._headers, **user_header(user)}
         return acting
 
+    def with_idempotency_key(self, key: str, /) -> RealComponent:
+        """Return this component as it is for requests with an Idempotency-Key."""
+        acting = copy(self)
+        acting._headers = {**self._headers, "Idempotency-Key": key}
+        return acting
+
     def graphql(self, document: str, /, **variables: Any) -> dict[str, Any]:
         """Run a GraphQL document and return its data.
 

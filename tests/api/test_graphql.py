@@ -194,7 +194,7 @@ def test_a_command_that_writes_the_cache_fails_and_publishes_nothing(component, 
     ],
 )
 def test_trouble_with_the_broker_has_a_code_of_its_own(component, monkeypatch, error, code):
-    def refuse(messages, timeout):
+    def refuse(messages, timeout, **options):
         raise error
 
     monkeypatch.setattr(component.broker, "publish", refuse)
@@ -213,7 +213,7 @@ def test_queries_answer_while_the_broker_is_away(component):
 def test_an_unknown_outcome_names_the_events_in_question(component, monkeypatch):
     sent = []
 
-    def lose(messages, timeout):
+    def lose(messages, timeout, **options):
         sent.extend(message.id for message in messages)
         raise OutcomeUnknownError("late")
 

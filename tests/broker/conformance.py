@@ -13,7 +13,13 @@ from byron.broker.base import Broker, Consumer
 from byron.events.codec import decode, encode, encode_payload
 from byron.events.event import Event, Message, StoredMessage
 from byron.events.subjects import SLOTS, split_subject
-from byron.exceptions import BrokerError, BrokerUnavailableError, ConsumerLostError, LogMismatchError
+from byron.exceptions import (
+    BrokerError,
+    BrokerUnavailableError,
+    ConsumerLostError,
+    LogMismatchError,
+    PartlyKnownError,
+)
 
 TIMEOUT = 5.0
 
@@ -173,6 +179,29 @@ class ClaimConformance:
         broker.release(claim, TIMEOUT)
         assert noted()
 
+    def test_a_claim_may_have_a_note_from_the_start(self, broker: Broker) -> None:
+        first = broker.claim("n", "me", 60, TIMEOUT, note="one")
+        assert broker.claim("n", "you", 60, TIMEOUT, note="mine") == first
+        second = broker.claim("n", "me", 60, TIMEOUT, over=first, note="two")
+        standing = broker.claim("n", "you", 60, TIMEOUT)
+        assert (first.note, second.note, standing.note, standing.number) == ("one", "two", "two", second.number)
+
+    def test_a_claim_s_age_begins_with_its_last_change(self, broker: Broker) -> None:
+        began = time.monotonic()
+        first = broker.claim("n", "me", 60, TIMEOUT)
+        assert 0 <= broker.claim_age(first) <= time.monotonic() - began + 0.05
+        eventually(lambda: broker.claim_age(first) > 0.3, "the claim to get older")
+        changed = time.monotonic()
+        second = broker.claim("n", "me", 60, TIMEOUT, over=first)
+        assert broker.claim("n", "you", 60, TIMEOUT) == second
+        assert 0 <= broker.claim_age(second) <= time.monotonic() - changed + 0.05
+        assert broker.claim_age(first) == 0
+
+    def test_a_claim_that_is_gone_has_no_age(self, broker: Broker) -> None:
+        claim = broker.claim("n", "me", 60, TIMEOUT)
+        broker.release(claim, TIMEOUT)
+        assert broker.claim_age(claim) == 0
+
     def test_no_note_is_left_with_another_s_claim(self, broker: Broker) -> None:
         first = broker.claim("n", "me", 60, TIMEOUT)
         second = broker.claim("n", "you", 60, TIMEOUT, over=first)
@@ -254,6 +283,22 @@ class LogConformance:
         for message, acknowledgement in zip(messages, acknowledgements, strict=True):
             stored = broker.get(acknowledgement.position)
             assert stored is not None and stored.headers["ce-id"] == message.id
+
+    @pytest.mark.parametrize("known", [[0], [1, 2], [0, 2, 3]])
+    def test_of_a_partly_known_batch_nothing_is_stored_where_only_the_whole_will_do(
+        self, broker: Broker, known: list[int]
+    ) -> None:
+        messages = make_messages(broker, 4)
+        broker.publish([messages[index] for index in known], TIMEOUT)
+        with pytest.raises(PartlyKnownError, match=f"{len(known)} of 4"):
+            broker.publish(messages, TIMEOUT, only_whole=True)
+        assert broker.log_info().last == len(known)
+
+    def test_a_whole_batch_is_stored_once_however_often_it_is_published(self, broker: Broker) -> None:
+        messages = make_messages(broker, 3)
+        first, again = (broker.publish(messages, TIMEOUT, only_whole=True) for _ in range(2))
+        assert [item.position for item in again] == [item.position for item in first] == [1, 2, 3]
+        assert [item.duplicate for item in (*first, *again)] == [False] * 3 + [True] * 3
 
     def test_a_message_given_twice_in_one_call_is_stored_once(self, broker: Broker) -> None:
         message = make_message(broker)

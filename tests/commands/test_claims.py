@@ -157,7 +157,7 @@ def test_a_mutation_that_emits_nothing_gives_back_what_it_claimed(written):
 
 
 def test_a_mutation_that_certainly_was_not_published_gives_back_what_it_claimed(component, monkeypatch):
-    def away(messages, timeout):
+    def away(messages, timeout, **options):
         raise BrokerUnavailableError("away")
 
     with monkeypatch.context() as patch:
@@ -168,7 +168,7 @@ def test_a_mutation_that_certainly_was_not_published_gives_back_what_it_claimed(
 
 
 def test_a_mutation_of_unknown_outcome_keeps_its_claim_until_its_time_is_up(component, monkeypatch):
-    def unknown(messages, timeout):
+    def unknown(messages, timeout, **options):
         raise OutcomeUnknownError("who knows")
 
     with monkeypatch.context() as patch:
@@ -194,7 +194,7 @@ def test_a_failed_mutation_does_not_free_what_another_of_that_entity_relies_on(c
     component.given(event("new.author", id="a1", full_name="Jane", born_on=None))
     component.mutate("renameAuthor", id="a1", data={"fullName": "Ada"})
 
-    def away(messages, timeout):
+    def away(messages, timeout, **options):
         raise BrokerUnavailableError("away")
 
     with monkeypatch.context() as patch:

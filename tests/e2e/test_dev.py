@@ -47,7 +47,6 @@ def test_it_runs_everything_and_leaves_nothing_behind(project, tmp_path):
     wait_for(lambda: project.graphql("{ getStudents { id } }")["data"]["getStudents"] == [made], "the student")
     assert any("nats-server" in command for command in processes_of(tmp_path))
 
-
     assert dev.stop(signal.SIGINT) == 0
 
     assert processes_of(tmp_path) == []

@@ -10,13 +10,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.processes import Running, System, byron_admin, free_port, system, wait_for
 
 pytestmark = pytest.mark.broker
+
+T = TypeVar("T")
 
 #: How often each race is run; RACE_ROUNDS=100 for the long run.
 ROUNDS = int(os.environ.get("RACE_ROUNDS", "10"))
@@ -89,25 +91,34 @@ class Races:
         settings = self.system.project / "config" / "settings.py"
         settings.write_text(f"{settings.read_text()}\n{line}\n")
 
-    def ask(self, document: str, port: int = 0, **variables: Any) -> dict[str, Any]:
-        """Run a document and return the answer, with `code` for what it was refused with, if it was."""
+    def post(self, document: str, port: int = 0, key: str = "", **variables: Any) -> bytes:
+        """Run a document, under an Idempotency-Key if there is one, and return the answer's body."""
         body = json.dumps({"query": document, "variables": variables}).encode()
         url = f"http://127.0.0.1:{port or self.system.port}/graphql/"
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as response:
-            answer: dict[str, Any] = json.loads(response.read())
+        headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60) as response:
+            return bytes(response.read())
+
+    def ask(self, document: str, port: int = 0, **variables: Any) -> dict[str, Any]:
+        """Run a document and return the answer, with `code` for what it was refused with, if it was."""
+        answer: dict[str, Any] = json.loads(self.post(document, port, **variables))
         return answer | {"code": answer["errors"][0]["extensions"]["code"] if "errors" in answer else ""}
 
     def race(self, name: str) -> Counter[str]:
         """Create one student many times at the same moment, and return how often it came to what."""
+        return Counter(self.at_once(lambda port: str(self.ask(CREATE, port, name=name)["code"])))
+
+    def at_once(self, ask: Callable[[int], T]) -> list[T]:
+        """Ask many times at the same moment, the processes in turns."""
         start = threading.Barrier(RACERS)
 
-        def run(port: int) -> str:
+        def run(port: int) -> T:
             start.wait(30)
-            return str(self.ask(CREATE, port, name=name)["code"])
+            return ask(port)
 
         with ThreadPoolExecutor(RACERS) as pool:
-            return Counter(pool.map(run, [port for port, _ in zip(cycle(self._ports), range(RACERS), strict=False)]))
+            ports = [port for port, _ in zip(cycle(self._ports), range(RACERS), strict=False)]
+            return list(pool.map(run, ports))
 
     def names(self) -> list[str]:
         answer = self.ask("{ getStudents { name } }")

@@ -70,11 +70,12 @@ if CORS_ALLOWED_ORIGINS:
         "authorization",
         "byron-after",
         "content-type",
+        "idempotency-key",
         "traceparent",
         "x-correlation-id",
         "x-request-id",
     ]
-    CORS_EXPOSE_HEADERS = ["byron-receipt", "x-request-id"]
+    CORS_EXPOSE_HEADERS = ["byron-receipt", "idempotency-replayed", "x-request-id"]
 
 # TLS ends at a proxy. Only one that always sets X-Forwarded-Proto itself may be trusted with it.
 if env.bool("TRUST_PROXY", default=False):
