@@ -30,7 +30,7 @@ STOP_DEADLINE = 5.0
 
 _POLL = 0.01
 
-__all__ = ["EmbeddedServer", "ServerStatus", "ensure_running", "find_binary", "running", "status", "stop"]
+__all__ = ["EmbeddedServer", "ServerStatus", "ensure_running", "find_binary", "namespaces", "running", "status", "stop"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +88,11 @@ def status(namespace: str, *, state_path: Path | None = None) -> ServerStatus:
         server=state.find_running(),
         data_bytes=_size(state.directory / "data"),
     )
+
+
+def namespaces(state_path: Path) -> list[str]:
+    """Return the namespaces, in lower case, of the embedded brokers that were ever started below a directory."""
+    return sorted(record.parent.name for record in state_path.glob("*/server.json"))
 
 
 def _size(directory: Path) -> int:
