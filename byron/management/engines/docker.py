@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from byron.management.engines.base import Engine, EngineError, Order, Row, Say
@@ -22,6 +22,10 @@ _TAIL = 20
 
 class DockerEngine(Engine):
     """Call `docker compose` in the project's folder; Docker itself knows what runs."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._usable = False
 
     def build(self, project: Project) -> None:
         self._compose(project, "build")
@@ -90,13 +94,14 @@ class DockerEngine(Engine):
         return finished.stdout
 
     def _command(self, project: Project, *arguments: str) -> list[str]:
-        require_docker()
+        if not self._usable:
+            require_docker()
+            self._usable = True
         if not (project.path / COMPOSE_FILE).is_file():
             raise EngineError(f"{project.name} has no {COMPOSE_FILE}: `manage.py generate` writes it.")
         return ["docker", "compose", "--file", COMPOSE_FILE, *arguments]
 
 
-@lru_cache(maxsize=1)
 def require_docker() -> None:
     """Raise EngineError, with what is missing, unless Docker can be used."""
     remedy = "or leave out `--engine docker`: engine `process` needs none."

@@ -386,7 +386,10 @@ def _answers(port: int) -> bool:
 def main() -> int:
     """Run the supervisor of the state directory that the command line names."""
     end_with_parent()
-    return Supervisor(ProjectState(Path(sys.argv[1]))).run()
+    supervisor = Supervisor(ProjectState(Path(sys.argv[1]).absolute()))
+    # Where the command was given is none of its business: that folder may be removed meanwhile.
+    os.chdir("/")
+    return supervisor.run()
 
 
 if __name__ == "__main__":
