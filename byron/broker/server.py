@@ -121,6 +121,8 @@ def stop(namespace: str, *, state_path: Path | None = None) -> bool:
         for number, patience in ((signal.SIGTERM, STOP_DEADLINE), (signal.SIGKILL, STOP_DEADLINE)):
             if _end(state, pid, number, patience):
                 state.record(pid=0, port=port)
+                # The server does not clear it away itself.
+                (state.directory / "nats.pid").unlink(missing_ok=True)
                 return True
     raise BrokerError(f"The embedded broker of namespace {namespace!r} (process {pid}) cannot be stopped.")
 

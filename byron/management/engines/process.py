@@ -115,10 +115,6 @@ class ProcessEngine(Engine):
         """Return what `describe` told of a project when it was brought up; None for one that is not up."""
         return (self._state(project).order() or {}).get("facts")
 
-    def forget(self, project: Project) -> None:
-        """Let the project's port go to others."""
-        self._ports.forget(project.path)
-
     def choose_port(self, project: Project, asked: int | None = None) -> int:
         """Return the port of the project's API, and remember it. Raises EngineError when it is taken."""
         try:
