@@ -25,12 +25,9 @@ class EmbeddedBroker:
     def runs(self) -> bool:
         return server.running(self.namespace, state_path=self.state_path) is not None
 
-    def start(self) -> bool:
-        """Start it; return whether that was needed."""
-        if self.runs():
-            return False
+    def start(self) -> None:
+        """Start it. Raises BrokerError and MissingExtraError."""
         server.ensure_running(self.namespace, state_path=self.state_path)
-        return True
 
     def stop(self) -> bool:
         """Stop it; return whether it ran."""

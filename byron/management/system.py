@@ -19,6 +19,9 @@ from byron.management.report import Lines, Steps
 
 T = TypeVar("T")
 
+#: More lines than any log has.
+_ALL = 10**9
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -100,12 +103,12 @@ class System:
             raise EngineError("\n".join(failures))
 
     def follow(self, projects: Sequence[Project], lines: Lines) -> None:
-        """Show what projects say until all of them have ended, or until interrupted."""
+        """Show what projects have said since their start, and say, until all have ended or until interrupted."""
         stop = threading.Event()
 
         def show(project: Project) -> None:
             with suppress(ByronError):
-                for line in self._engine.logs(project, last=0, follow=stop):
+                for line in self._engine.logs(project, last=_ALL, follow=stop):
                     lines.show(project.name, line)
 
         threads = [threading.Thread(target=show, args=(project,), daemon=True) for project in projects]
@@ -142,11 +145,13 @@ class System:
         for broker in sorted({each for order in orders for each in brokers_of(order.facts)}, key=str):
             name = f"broker of {broker.namespace}"
             self._steps.say(name, "starting")
-            if broker.start():
-                brought.brokers.append(broker)
-                self._steps.done(name, "up")
-            else:
+            if broker.runs():
                 self._steps.done(name, "is up already")
+                continue
+            # Noted before: a signal may come at any moment.
+            brought.brokers.append(broker)
+            broker.start()
+            self._steps.done(name, "up")
 
     def _start(self, order: Order) -> None:
         row = self._engine.up(order, self._steps.say)

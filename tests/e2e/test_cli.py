@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.management.fake_projects import files_of, processes_of
+from tests.management.fake_projects import files_of, processes_of, remember_port
 from tests.processes import System, byron_admin, wait_for
 
 pytestmark = [
@@ -31,6 +31,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
     """A folder with the components as they are in a fresh clone, where nothing is left running."""
     for name in ("auth", "grouping"):
         shutil.copytree(PERSES / name, tmp_path / name, ignore=LEFT_OUT)
+        remember_port(tmp_path / name, tmp_path / ".state/byron")
     yield tmp_path
     byron_admin("down", directory=tmp_path)
     wait_for(lambda: not processes_of(tmp_path), "all processes to end")

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from byron.management.engines.ports import Ports
 from byron.management.projects import Project
+from tests.processes import free_port
 
 _MANAGE = """
 import json
@@ -74,7 +76,13 @@ def make_project(
         "broken": broken,
     }
     (directory / "facts.json").write_text(json.dumps(facts))
+    remember_port(directory, state)
     return Project(directory)
+
+
+def remember_port(project: Path, state: Path) -> None:
+    """Have a project begin with a port that no test beside this one chooses at the same time."""
+    Ports(state / "process-engine").choose(project, free_port())
 
 
 def change(project: Project, **facts: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -16,7 +17,7 @@ from byron.broker import server
 from byron.management import running
 from byron.management.cli import main
 from byron.management.projects import Project, ProjectError, find_projects
-from tests.management.fake_projects import change, files_of, make_project, processes_of
+from tests.management.fake_projects import change, files_of, make_project, processes_of, remember_port
 from tests.processes import Running, free_port, wait_for
 
 
@@ -229,13 +230,15 @@ def foreground(shop, bank, state, tmp_path):
     """`byron up` in a terminal of its own, by the state that its environment names."""
     for project in (shop, bank):
         change(project, broker="configured")
+        remember_port(project.path, tmp_path / "byron")
     started = Running(["-m", "byron", "up", str(shop.path), str(bank.path)], tmp_path, tmp_path, tmp_path / "log")
     yield started
     started.end()
 
 
 def test_in_the_foreground_it_shows_every_line_and_ends_all_of_it_on_ctrl_c(foreground, tmp_path):
-    foreground.says("Ctrl-C stops everything")
+    for origin in ("shop api", "shop sink", "bank api", "bank sink"):
+        wait_for(lambda origin=origin: re.search(f" {origin} +[|] .* begins", foreground.output), f"lines of {origin}")
 
     assert foreground.stop(signal.SIGINT) == 0
 
@@ -255,6 +258,7 @@ def test_in_the_foreground_all_of_it_ends_when_it_is_killed(foreground, tmp_path
 
 def test_interrupted_while_it_starts_it_takes_down_what_it_began(shop, bank, tmp_path):
     change(bank, broken=[], broker="configured")
+    remember_port(bank.path, tmp_path / "byron")
     (bank.path / "manage.py").write_text(
         (bank.path / "manage.py").read_text().replace("tell_ready()", "print('hangs', flush=True)")
     )

@@ -49,17 +49,17 @@ class Journal:
 
     def last(self, count: int) -> list[Line]:
         """Return the last lines, oldest first."""
-        found: list[bytes] = []
+        return self._before_position(self._end()[0], count)
+
+    def clear(self) -> None:
+        """Begin anew."""
         for path in (self.path, self._before):
-            if len(found) < count:
-                with suppress(FileNotFoundError):
-                    found = [*path.read_bytes().splitlines(), *found]
-        return [Line.parse(line) for line in found[max(0, len(found) - count) :]]
+            path.unlink(missing_ok=True)
 
     def follow(self, stop: threading.Event, *, after: int = 0) -> Iterator[Line]:
         """Give the last `after` lines and then each new one, until `stop` is set and all of them are given."""
         position, inode = self._end()
-        yield from self.last(after)
+        yield from self._before_position(position, after)
         last_round = False
         while True:
             try:
@@ -86,6 +86,14 @@ class Journal:
             if os.fstat(file.fileno()).st_ino == inode:
                 file.seek(position)
                 yield from map(Line.parse, file)
+
+    def _before_position(self, position: int, count: int) -> list[Line]:
+        found: list[bytes] = []
+        for path, end in ((self.path, position), (self._before, None)):
+            if len(found) < count:
+                with suppress(FileNotFoundError):
+                    found = [*path.read_bytes()[:end].splitlines(), *found]
+        return [Line.parse(line) for line in found[max(0, len(found) - count) :]]
 
     def _size(self) -> int:
         try:

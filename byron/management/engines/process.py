@@ -143,6 +143,7 @@ class ProcessEngine(Engine):
         facts = order.facts or project.describe()
         port = order.port or self.choose_port(project)
         state.forget()
+        state.journal.clear()
         state.write_order(
             {
                 "project": str(project.path),

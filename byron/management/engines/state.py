@@ -28,7 +28,7 @@ from byron.management.engines.identity import Identity
 from byron.management.engines.journal import Journal
 
 #: Seconds to wait for another command that brings the same project up or down.
-LOCK_DEADLINE = 90.0
+LOCK_DEADLINE = 150.0
 
 _POLL = 0.02
 

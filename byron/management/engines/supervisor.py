@@ -28,7 +28,7 @@ from byron.management.processes import PARENT, READY, end_with_parent
 SELF = "byron"
 
 #: Seconds that all processes together may take until they work.
-START_DEADLINE = 60.0
+START_DEADLINE = 120.0
 #: Seconds before a process that ended is started again; doubled each time up to the last.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 #: Seconds after which a process counts as working well, so that its next pause is the first again.
