@@ -230,8 +230,10 @@ def foreground(shop, bank, state, tmp_path):
     """`byron up` in a terminal of its own, by the state that its environment names."""
     for project in (shop, bank):
         change(project, broker="configured")
-        remember_port(project.path, tmp_path / "byron")
-    started = Running(["-m", "byron", "up", str(shop.path), str(bank.path)], tmp_path, tmp_path, tmp_path / "log")
+        remember_port(project.path, tmp_path / "home/byron")
+    # Not tmp_path: a folder `byron` where the command is given would be taken for the package.
+    home = tmp_path / "home"
+    started = Running(["-m", "byron", "up", str(shop.path), str(bank.path)], tmp_path, home, tmp_path / "log")
     yield started
     started.end()
 
@@ -244,7 +246,7 @@ def test_in_the_foreground_it_shows_every_line_and_ends_all_of_it_on_ctrl_c(fore
 
     assert {"shop: stopped", "bank: stopped"} <= set(foreground.output.splitlines())
     assert processes_of(tmp_path / "shop") == processes_of(tmp_path / "bank") == []
-    assert files_of(tmp_path / "byron") == ["process-engine/ports.json"]
+    assert files_of(tmp_path / "home/byron") == ["process-engine/ports.json"]
 
 
 def test_in_the_foreground_all_of_it_ends_when_it_is_killed(foreground, tmp_path):
@@ -253,22 +255,24 @@ def test_in_the_foreground_all_of_it_ends_when_it_is_killed(foreground, tmp_path
     foreground.stop(signal.SIGKILL)
 
     wait_for(lambda: not processes_of(tmp_path / "shop"), "the processes to follow")
-    wait_for(lambda: not processes_of(tmp_path / "byron"), "the supervisors to follow")
+    wait_for(lambda: not processes_of(tmp_path / "home/byron"), "the supervisors to follow")
 
 
 def test_interrupted_while_it_starts_it_takes_down_what_it_began(shop, bank, tmp_path):
     change(bank, broken=[], broker="configured")
-    remember_port(bank.path, tmp_path / "byron")
+    remember_port(bank.path, tmp_path / "home/byron")
     (bank.path / "manage.py").write_text(
         (bank.path / "manage.py").read_text().replace("tell_ready()", "print('hangs', flush=True)")
     )
-    started = Running(["-m", "byron", "up", "-d", str(bank.path)], tmp_path, tmp_path, tmp_path / "log")
+    # Not tmp_path: a folder `byron` where the command is given would be taken for the package.
+    home = tmp_path / "home"
+    started = Running(["-m", "byron", "up", "-d", str(bank.path)], tmp_path, home, tmp_path / "log")
     started.says("waiting for API and Sink")
 
     assert started.stop(signal.SIGTERM) == running.INTERRUPTED
 
     assert processes_of(bank.path) == []
-    assert files_of(tmp_path / "byron") == ["process-engine/ports.json"]
+    assert files_of(tmp_path / "home/byron") == ["process-engine/ports.json"]
 
 
 # Projects.
