@@ -30,7 +30,7 @@ STOP_DEADLINE = 5.0
 
 _POLL = 0.01
 
-__all__ = ["EmbeddedServer", "ServerStatus", "ensure_running", "find_binary", "running", "status", "stop"]
+__all__ = ["EmbeddedServer", "ServerStatus", "ensure_running", "find_binary", "namespaces", "running", "status", "stop"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +90,11 @@ def status(namespace: str, *, state_path: Path | None = None) -> ServerStatus:
     )
 
 
+def namespaces(state_path: Path) -> list[str]:
+    """Return the namespaces, in lower case, of the embedded brokers that were ever started below a directory."""
+    return sorted(record.parent.name for record in state_path.glob("*/server.json"))
+
+
 def _size(directory: Path) -> int:
     total = 0
     for parent, _, names in os.walk(directory):
@@ -116,6 +121,8 @@ def stop(namespace: str, *, state_path: Path | None = None) -> bool:
         for number, patience in ((signal.SIGTERM, STOP_DEADLINE), (signal.SIGKILL, STOP_DEADLINE)):
             if _end(state, pid, number, patience):
                 state.record(pid=0, port=port)
+                # The server does not clear it away itself.
+                (state.directory / "nats.pid").unlink(missing_ok=True)
                 return True
     raise BrokerError(f"The embedded broker of namespace {namespace!r} (process {pid}) cannot be stopped.")
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from time import monotonic, sleep
@@ -18,7 +19,9 @@ from honcho.printer import Message, Printer
 SYSTEM = "dev"
 
 #: Names the process that a ChildProcess is to end with.
-_PARENT = "BYRON_PARENT_PROCESS"
+PARENT = "BYRON_PARENT_PROCESS"
+#: Names the descriptor of a pipe on which a child says that its work begins.
+READY = "BYRON_READY_PIPE"
 #: Seconds between two looks at it.
 _LOOK = 0.5
 
@@ -40,7 +43,7 @@ class Output:
 
 def end_with_parent() -> None:
     """Have this process end when the one that started it as a ChildProcess is gone, however that went."""
-    parent = os.environ.get(_PARENT)
+    parent = os.environ.get(PARENT)
     if parent is None:
         return
 
@@ -50,6 +53,15 @@ def end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def tell_ready() -> None:
+    """Tell the process that started this one, if it asked to be told, that the work begins now."""
+    descriptor = os.environ.pop(READY, "")
+    if descriptor.isdecimal():
+        with suppress(OSError):
+            os.write(int(descriptor), b"!")
+            os.close(int(descriptor))
 
 
 class ChildProcess:
@@ -69,7 +81,7 @@ class ChildProcess:
                 **os.environ,
                 "PYTHONUNBUFFERED": "1",
                 "DJANGO_RUNSERVER_HIDE_WARNING": "true",
-                _PARENT: str(os.getpid()),
+                PARENT: str(os.getpid()),
             },
         )
         self._reader = threading.Thread(target=self._relay, name=f"output-{name}", daemon=True)

@@ -25,6 +25,7 @@ from multiprocessing.connection import Connection, wait
 from time import monotonic
 
 from byron.exceptions import ByronError, MissingExtraError
+from byron.management.processes import tell_ready
 from byron.management.serving_worker import LEAVE, READY, STOP, Work, run_worker
 
 log = logging.getLogger("byron.serve")
@@ -209,6 +210,7 @@ class Server:
                 self._serving.workers,
                 self._serving.threads,
             )
+            tell_ready()
 
     def _ready(self, worker: Worker) -> str:
         """Wait until a worker is ready; return why it will not be, or nothing when this server is to stop."""

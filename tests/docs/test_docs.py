@@ -113,12 +113,21 @@ def commands() -> list[str]:
     return sorted(path.stem for path in (PACKAGE / "management" / "commands").glob("[!_]*.py"))
 
 
-def own_options(name: str) -> dict[str, argparse.Action]:
+def options_of(command: BaseCommand, name: str) -> Iterator[argparse.Action]:
+    """Give a command's options, and those of its actions."""
+    parsers: list[argparse.ArgumentParser] = [command.create_parser("manage.py", name)]
+    for parser in parsers:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                parsers += action.choices.values()
+            yield action
+
+
+def own_options(name: str) -> list[argparse.Action]:
     """Return a command's options that Django's command of that name, or every command, does not have."""
     kind: type[BaseCommand] = importlib.import_module(f"byron.management.commands.{name}").Command
-    theirs = {action.dest for action in kind.__bases__[0]().create_parser("manage.py", name)._actions}
-    parser = kind().create_parser("manage.py", name)
-    return {action.dest: action for action in parser._actions if action.dest not in theirs}
+    theirs = {action.dest for action in options_of(kind.__bases__[0](), name)}
+    return [action for action in options_of(kind(), name) if action.dest not in theirs]
 
 
 def test_every_command_has_its_heading_and_no_other_has():
@@ -128,10 +137,9 @@ def test_every_command_has_its_heading_and_no_other_has():
 @pytest.mark.parametrize("name", commands())
 def test_every_option_of_a_command_is_documented_and_no_other_is(name):
     kind: type[BaseCommand] = importlib.import_module(f"byron.management.commands.{name}").Command
-    parser = kind().create_parser("manage.py", name)
-    known = {word for action in parser._actions for word in (action.option_strings or [action.dest])}
+    known = {word for action in options_of(kind(), name) for word in (action.option_strings or [action.dest])}
     documented = {word.split()[0] for word in rows(sections("commands.md", 2)[name])}
-    own = {word for action in own_options(name).values() for word in (action.option_strings or [action.dest])}
+    own = {word for action in own_options(name) for word in (action.option_strings or [action.dest])}
 
     assert own <= documented <= known
 

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from byron.broker import server
 from byron.exceptions import ByronError
+from byron.management.running import add_engine
 
 
 class Command(BaseCommand):
@@ -17,9 +18,16 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("action", choices=["up", "down", "status"], help="Choose what to do.")
         parser.add_argument("-N", "--namespace", required=True, metavar="NS", help="Name the system.")
+        add_engine(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         namespace, action = options["namespace"], options["action"]
+        if options["engine"] == "docker":
+            raise CommandError(
+                f"With engine `docker`, the broker of {namespace} is a service in deploy/compose.yaml of its projects: "
+                f"`byron component {action} --engine docker PATH` deals with both. Leave out `--engine docker` for a "
+                "broker that is a process."
+            )
         try:
             if action == "up":
                 self._show(server.ensure_running(namespace))

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from byron.broker.connection import broker_for, close_brokers
 from byron.cache.roles import Role
 from byron.management.preparation import prepare
+from byron.management.processes import tell_ready
 from byron.management.sink_report import reporting
 from byron.schema.installed import ComponentConfig
 from byron.sink.runner import Sink
@@ -64,6 +65,7 @@ def run_until_signalled(sinks: list[Sink]) -> list[Exception]:
     threads = [threading.Thread(target=run, args=(sink,), name=f"sink-{sink.config.label}") for sink in sinks]
     for thread in threads:
         thread.start()
+    tell_ready()
     for thread in threads:
         thread.join()
     for number, handler in before.items():

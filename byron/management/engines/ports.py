@@ -1,0 +1,100 @@
+"""Which port a project's API has: the one it had before, else the first free one."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+#: Where the search begins.
+FIRST = 8000
+
+_HOST = "127.0.0.1"
+
+
+class PortTakenError(Exception):
+    """The port is in use by another process."""
+
+    def __init__(self, port: int, *, remembered: bool) -> None:
+        super().__init__(port)
+        self.port, self.remembered = port, remembered
+
+
+class Ports:
+    """The ports of this user's projects, in one file."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._path = root, root / "ports.json"
+
+    def choose(self, project: Path, asked: int | None = None) -> int:
+        """Return the project's port and remember it: the one asked for, its own, or a free one that nobody has.
+
+        Raises PortTakenError.
+        """
+        with self._exclusively() as known:
+            own = asked or known.get(str(project))
+            if own:
+                if not is_free(own):
+                    raise PortTakenError(own, remembered=not asked)
+                port = own
+            else:
+                taken = set(known.values())
+                port = next(port for port in range(FIRST, 65536) if port not in taken and is_free(port))
+            known[str(project)] = port
+            return port
+
+    def forget(self, project: Path) -> None:
+        with self._exclusively() as known:
+            known.pop(str(project), None)
+
+    @contextmanager
+    def _exclusively(self) -> Iterator[dict[str, int]]:
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            known: dict[str, int] = {}
+            with suppress(ValueError, TypeError, AttributeError):
+                # A damaged file costs no more than the memory.
+                known = {str(project): int(port) for project, port in json.load(file).items()}
+            before = dict(known)
+            yield known
+            if known != before:
+                file.seek(0)
+                file.truncate()
+                json.dump(known, file, indent=1)
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen at a port of this machine's loopback address."""
+    with socket.socket() as probe:
+        # As servers do: connections of the one before, still winding down, are no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+            # Binding alone succeeds beside a socket that is bound with the same option and listens later.
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def holder(port: int) -> str:
+    """Say which process listens at a port, as far as the system tells; empty when it does not."""
+    sockets = set()
+    for table in ("tcp", "tcp6"):
+        with suppress(OSError, IndexError, ValueError):
+            for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+                words = line.split()
+                if words[3] == "0A" and int(words[1].rpartition(":")[2], 16) == port:
+                    sockets.add(f"socket:[{words[9]}]")
+    for link in Path("/proc").glob("[0-9]*/fd/[0-9]*") if sockets else ():
+        with suppress(OSError):
+            if os.readlink(link) in sockets:
+                pid = link.parts[2]
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+                return f"process {pid}, {' '.join(command.split(chr(0)))[:80].strip()}"
+    return ""
