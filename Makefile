@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults audit fuzz check format docs bench clean
+.PHONY: help demo test faults audit fuzz scenarios check format docs bench clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -25,6 +25,9 @@ audit: $(BIN)/.installed  ## Audit the example's API by the GraphQL over HTTP sp
 
 fuzz: $(BIN)/.installed  ## Send what schemathesis makes up to a component's API.
 	$(BIN)/python -m pytest -q tests/fuzz
+
+scenarios: $(BIN)/.installed  ## Run the study case's three scenarios on real processes, with a report.
+	$(BIN)/python examples/perses/scenarios.py $(if $(ROUNDS),--rounds $(ROUNDS))
 
 check: $(BIN)/.installed  ## Lint, check types, layers and the example's generated files.
 	$(BIN)/ruff check .

@@ -18,14 +18,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 PERSES = Path(__file__).resolve().parent
-NAMESPACE = "StudyCase"
 COMPONENTS = ("auth", "grouping")
 PATIENCE = 30.0
 
@@ -53,22 +52,18 @@ class Component:
         self.name = project.name
         self._project, self._environment = project, environment
 
-    def byron(self, *arguments: str) -> str:
-        command = [sys.executable, "-m", "byron", "component", *arguments, str(self._project)]
-        finished = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
-        if finished.returncode:
-            raise Failure(f"byron component {' '.join(arguments)}: {finished.stdout}{finished.stderr}")
-        return finished.stdout
-
     def up(self) -> None:
-        self.byron("up", "-d")
-        [status] = json.loads(self.byron("status", "--json"))
+        """Learn where it answers, after starting it when it is not up."""
+        byron(self._environment, "component", "up", "-d", str(self._project))
+        [status] = json.loads(byron(self._environment, "component", "status", "--json", str(self._project)))
         self._port, self._pids = status["port"], status["pids"]
 
     def kill(self) -> None:
         """End every process of it as a power cut would: without a word."""
         for pid in self._pids.values():
-            os.kill(pid, signal.SIGKILL)
+            # Some end by themselves as soon as the first one is gone.
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not self.is_up(), f"{self.name} to be gone")
 
     def is_up(self) -> bool:
@@ -126,21 +121,23 @@ def started() -> Iterator[System]:
         components = []
         for component in COMPONENTS:
             shutil.copytree(PERSES / component, place / component, ignore=ignored)
-            shutil.copy(place / component / ".env.example", place / component / ".env")
             components.append(Component(place / component, environment))
-        byron = [sys.executable, "-m", "byron"]
         try:
-            subprocess.run(
-                [*byron, "infrastructure", "up", "-N", NAMESPACE],
-                env=environment,
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
+            byron(environment, "up", "-d", *(str(place / component) for component in COMPONENTS))
             for each in components:
                 each.up()
             yield System(*components)
         finally:
-            subprocess.run([*byron, "down", "-N", NAMESPACE], env=environment, check=False, stdout=subprocess.DEVNULL)
+            byron(environment, "down")
+
+
+def byron(environment: dict[str, str], *arguments: str) -> str:
+    """Run a command of Byron's and return what it printed. Raises Failure."""
+    command = [sys.executable, "-m", "byron", *arguments]
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if finished.returncode:
+        raise Failure(f"byron {' '.join(arguments)}: {finished.stdout}{finished.stderr}")
+    return finished.stdout
 
 
 def wait_for(condition: Callable[[], Any], what: str) -> Any:
