@@ -46,6 +46,10 @@ class PublishDeniedError(BrokerError):
     """The broker's permissions do not allow this process to publish on that subject."""
 
 
+class StaleVersionError(BrokerError):
+    """The log holds more about a key than was expected; nothing was stored."""
+
+
 class ConsumerLostError(BrokerError):
     """A reader of the log lost its place; it is to be opened anew at the checkpoint."""
 
