@@ -20,14 +20,15 @@ from byron.commands.declared import run_declared
 from byron.commands.functions import COMMANDS, HOOKS, load_function
 from byron.commands.results import check_result, load_rows
 from byron.commands.time_limit import TimeLimit
+from byron.commands.versions import VersionLock
 from byron.conf import byron_settings
 from byron.events.event import Event, Message
 from byron.events.ids import new_id
 from byron.events.payloads import PayloadCodec
-from byron.exceptions import BrokerUnavailableError, OutcomeUnknownError
+from byron.exceptions import BrokerUnavailableError, CommandError, OutcomeUnknownError
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Command
-from byron.schema.reads import arguments_of
+from byron.schema.reads import VERSION, function_arguments
 
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _CORRELATION = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -73,22 +74,27 @@ class CommandRunner:
         """
         context = self._context(command, request, columns)
         check_access(command, context.user)
+        lock = VersionLock.of(self.config, command, arguments)
         try:
             with TimeLimit(byron_settings().api_command_timeout, self.config.alias, command.name):
+                lock.require_seen()
                 value = self._value(context, command, arguments)
+            lock.require_events(context.emitted)
+            fresh = lock.fresh(value, context.emitted, columns)
             messages = [self._payloads.write(event) for event in context.emitted]
             broker = self._broker() if messages else None
             timeout = context.claims.time_to_publish(byron_settings().publish_timeout)
         except BaseException as error:
             context.claims.release(wait=not isinstance(error, BrokerUnavailableError))
             raise
-        events = self._publish(context, broker, messages, timeout) if broker is not None else ()
+        events = self._publish(context, broker, messages, timeout, lock) if broker is not None else ()
         context.claims.settle(events)
-        return Outcome(value=value, events=events)
+        return Outcome(value=lock.with_versions(value, fresh, events), events=events)
 
     def _value(self, context: Context, command: Command, arguments: Mapping[str, Any]) -> Any:
         """Run the hooks and the function, and hold the result against what was declared."""
-        given = {parameter.python_name: None for parameter in arguments_of(self._component, command)} | dict(arguments)
+        arguments = {name: each for name, each in arguments.items() if name != VERSION or not command.version}
+        given = dict.fromkeys(function_arguments(self._component, command)) | arguments
         for hook in command.hooks.before:
             changed = load_function(self.config, HOOKS, hook)(context, given)
             given = given if changed is None else dict(changed)
@@ -133,11 +139,11 @@ class CommandRunner:
         return broker
 
     def _publish(
-        self, context: Context, broker: Broker, messages: Sequence[Message], timeout: float
+        self, context: Context, broker: Broker, messages: Sequence[Message], timeout: float, lock: VersionLock
     ) -> Sequence[Event]:
         try:
-            acknowledged = broker.publish(messages, timeout)
-        except BrokerUnavailableError:
+            acknowledged = lock.publish(broker, messages, timeout)
+        except (BrokerUnavailableError, CommandError):
             # Of no other error it is certain that nothing will be in the log.
             context.claims.release(wait=False)
             raise

@@ -268,7 +268,8 @@ class Command(Declaration):
     read: Annotated[Read | None, _Given()] = None
     emit: Annotated[Emit | None, _Given()] = None
     version: Flag = Field(
-        False, description="Take the version of the entity that the client has seen, and refuse one that is not the last."
+        False,
+        description="Take the version of the entity that the client has seen; refuse it unless it is the last.",
     )
     roles: Annotated[Roles | None, _Given()] = Field(
         None,

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from byron.schema.model import CONNECTION, Attribute, Command, Component, EnumType, InputAttribute, InputType, Parameter, Read
+from byron.schema.model import (
+    CONNECTION,
+    Attribute,
+    Command,
+    Component,
+    EnumType,
+    InputAttribute,
+    InputType,
+    Parameter,
+    Read,
+)
 from byron.schema.names import pascal_case, snake_case
 from byron.schema.type_ref import TypeRef
 

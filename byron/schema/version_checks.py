@@ -38,20 +38,11 @@ def _command(declarations: Declarations, command: Command, path: Path) -> Found:
     returned = command.return_type
     is_one = returned.name in declarations.component.types and not returned.is_list
     if declarations.is_sound(returned) and not is_one:
-        message = f"version: is that of one entity, so returnType must be one of the types; it is {quoted(str(returned))}"
-        yield (*path, "returnType"), "B025", message
+        message = "version: is that of one entity, so returnType must be one of the types"
+        yield (*path, "returnType"), "B025", f"{message}; it is {quoted(str(returned))}"
     if not any(parameter.name == "id" and parameter.type == _ID for parameter in command.parameters):
         yield at, "B025", 'version: is that of the entity with the id given; add the parameter {name: id, type: "ID!"}'
     for number, parameter in enumerate(command.parameters):
         if parameter.python_name == VERSION:
             message = '"version" is the argument that version: true adds; rename this parameter'
             yield (*path, "parameters", number, "name"), "B025", message
-    yield from _key(declarations, command, path)
-
-
-def _key(declarations: Declarations, command: Command, path: Path) -> Found:
-    """Find an emitted event whose key is not the entity's id: the broker knows versions by keys."""
-    event = declarations.component.events.get(command.emit.event) if command.emit is not None else None
-    if event is not None and event.key != "id":
-        message = f"{event.name} has the key {quoted(event.key)}, and version: needs the id; use another event"
-        yield (*path, "emit", "event"), "B025", message

@@ -340,7 +340,9 @@ class LogConformance:
 
     def test_the_last_message_about_a_key_is_known_whatever_its_event(self, broker: Broker) -> None:
         assert broker.last_of("a") == 0
-        broker.publish([make_message(broker, "a"), make_message(broker, "a", "x.y"), make_message(broker, "b")], TIMEOUT)
+        broker.publish(
+            [make_message(broker, "a"), make_message(broker, "a", "x.y"), make_message(broker, "b")], TIMEOUT
+        )
         assert (broker.last_of("a"), broker.last_of("b"), broker.last_of("c")) == (2, 3, 0)
 
     def test_the_first_of_some_events_about_a_key_is_found(self, broker: Broker) -> None:
