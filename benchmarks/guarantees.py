@@ -1,4 +1,4 @@
-"""What a mutation's guarantees cost, side by side in one run: receipts and idempotency keys, so far.
+"""What a mutation's guarantees cost, side by side in one run: receipts, idempotency keys, versions.
 
 Prints one JSON line a measure, times in milliseconds. Everything is real: processes, nats-server, SQLite.
 
@@ -19,6 +19,10 @@ from typing import Any
 from hello import byron, free_port, report, running, wait_for_answer
 
 CREATE = 'mutation($name: String!) { createStudent(name: $name, course: "c", ingress: 1) { id } }'
+MOVE = "mutation($id: ID!, $course: String!) { moveStudent(id: $id, course: $course) { id } }"
+MOVE_SEEN = """mutation($id: ID!, $course: String!, $version: ID!) {
+    moveSeenStudent(id: $id, course: $course, version: $version) { version } }"""
+VERSION = '{ getStudents(where: {name: {eq: "first"}}) { id version } }'
 READ = '{ getStudents(where: {name: {eq: "%s"}}) { id } }'
 SCHEMA = """
 name: Students
@@ -33,7 +37,20 @@ content:
       returnType: "Student!"
       parameters: [{name: name, type: "String!"}, {name: course, type: "String!"}, {name: ingress, type: "Int!"}]
       emit: {event: new.student}
-  handlers: [{name: newStudent, event: new.student, apply: {create: Student}}]
+    - name: moveStudent
+      type: mutation
+      returnType: "Student!"
+      parameters: [{name: id, type: "ID!"}, {name: course, type: "String!"}]
+      emit: {event: student.moved, update: Student}
+    - name: moveSeenStudent
+      type: mutation
+      version: true
+      returnType: "Student!"
+      parameters: [{name: id, type: "ID!"}, {name: course, type: "String!"}]
+      emit: {event: student.moved, update: Student}
+  handlers:
+    - {name: newStudent, event: new.student, apply: {create: Student}}
+    - {name: studentMoved, event: student.moved, apply: {update: Student}}
 """
 
 
@@ -77,6 +94,8 @@ def measure(project: Path, environment: dict[str, str], rounds: int) -> None:
         "mutation",
         "mutation with a key",
         "the same again",
+        "update",
+        "update with version",
         "visible by receipt",
         "visible by polling",
     )
@@ -113,6 +132,18 @@ def measure(project: Path, environment: dict[str, str], rounds: int) -> None:
             times["the same again"].append(time.perf_counter() - began)
             if again != made:
                 raise SystemExit("a repeated mutation was answered otherwise")
+
+            after = {"Byron-After": receipt, "Byron-Consistency": "strict"}
+            first = client.ask(VERSION, after)[0]["getStudents"][0]["id"]
+            began = time.perf_counter()
+            _, receipt = client.ask(MOVE, id=first, course=f"c{number}")
+            times["update"].append(time.perf_counter() - began)
+            after = {"Byron-After": receipt, "Byron-Consistency": "strict"}
+            version = client.ask(VERSION, after)[0]["getStudents"][0]["version"]
+            began = time.perf_counter()
+            _, receipt = client.ask(MOVE_SEEN, id=first, course=f"d{number}", version=version)
+            times["update with version"].append(time.perf_counter() - began)
+            client.ask(VERSION, {"Byron-After": receipt, "Byron-Consistency": "strict"})
 
             began = time.perf_counter()
             client.ask(CREATE, name=f"b{number}")

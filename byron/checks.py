@@ -16,7 +16,7 @@ from byron.conf import PREFIX, ByronSettings, byron_settings
 from byron.exceptions import ContractError, KeysUnavailableError, MissingExtraError
 from byron.schema.installed import ComponentConfig, installed_components
 from byron.schema.names import ANYONE
-from byron.schema.reads import arguments_of
+from byron.schema.reads import VERSION, function_arguments
 
 TAG = "byron"
 #: Seconds; clocks that differ more are to be set right.
@@ -147,6 +147,8 @@ def _models(config: ComponentConfig) -> Iterator[CheckMessage]:
     """Find models that were not generated anew after a change of schema.yaml."""
     for kind in config.component.content.types:
         declared = {"id", *(attribute.python_name for attribute in kind.attributes)}
+        if kind.name in config.component.versioned:
+            declared.add(VERSION)
         try:
             model = config.get_model(kind.name)
         except LookupError:
@@ -167,7 +169,7 @@ def _functions(config: ComponentConfig) -> Iterator[CheckMessage]:
     component, content = config.component, config.component.content
     for command in content.commands:
         if not command.is_declared:
-            names = [argument.python_name for argument in arguments_of(component, command)]
+            names = function_arguments(component, command)
             yield from _function(config, COMMANDS, command.name, 1, names)
     for handler in content.handlers:
         if handler.apply is None:

@@ -54,6 +54,10 @@ class SupersededError(ByronError):
     """Another process has taken over the mutation of an Idempotency-Key; this one published nothing."""
 
 
+class StaleVersionError(BrokerError):
+    """The log holds more about a key than was expected; nothing was stored."""
+
+
 class ConsumerLostError(BrokerError):
     """A reader of the log lost its place; it is to be opened anew at the checkpoint."""
 

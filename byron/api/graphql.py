@@ -18,11 +18,12 @@ from byron.api.references import Loaded, ReferenceLoader, attribute_value, is_en
 from byron.api.selection import Columns, Selection, columns_of, entities_of
 from byron.commands.idempotency import Attempt
 from byron.commands.runner import CommandRunner
+from byron.commands.versions import version_of
 from byron.events.event import Event
 from byron.exceptions import CommandError
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import CONNECTION, Attribute, Command, InputType, ObjectType
-from byron.schema.reads import EDGE, PAGE_INFO, additions, arguments_of, entity_name
+from byron.schema.reads import EDGE, PAGE_INFO, VERSION, additions, arguments_of, entity_name, version_field
 from byron.schema.type_ref import TypeRef
 from byron.schema.types import SCALARS
 
@@ -143,6 +144,11 @@ class _Builder:
 
     def _object(self, kind: ObjectType) -> Any:
         fields: dict[str, Any] = {"id": graphene.Field(graphene.ID, required=True, resolver=_resolve_id)}
+        if kind.name in self._component.versioned:
+            own = version_field()
+            fields[VERSION] = graphene.Field(
+                self._reference(own.type), resolver=_resolve_version, description=own.description
+            )
         for attribute in kind.attributes:
             fields[attribute.name] = graphene.Field(
                 self._reference(attribute.type),
@@ -207,3 +213,7 @@ def _meta(description: str | None) -> dict[str, Any]:
 
 def _resolve_id(source: Any, info: GraphQLResolveInfo) -> Any:
     return source.get("id") if isinstance(source, Mapping) else source.pk
+
+
+def _resolve_version(source: Any, info: GraphQLResolveInfo) -> str:
+    return version_of(source)

@@ -18,7 +18,7 @@ from graphql import (
 )
 
 from byron.schema.model import Component
-from byron.schema.reads import entity_name
+from byron.schema.reads import VERSION, entity_name
 
 #: The attributes that are asked for, by type, in their Python names.
 Columns = dict[str, set[str]]
@@ -102,6 +102,8 @@ def _collect(component: Component, name: str, selection: Selection, found: Colum
     if kind is None:
         return
     columns = found.setdefault(name, {"id"})
+    if name in component.versioned and VERSION in selection:
+        columns.add(VERSION)
     for field in selection:
         attribute = kind.attribute.get(field)
         if attribute is not None:

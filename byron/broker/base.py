@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 from byron.events.event import Message, StoredMessage
-from byron.events.subjects import SLOTS
+from byron.events.subjects import SLOTS, encode_key, split_subject
+from byron.exceptions import BrokerError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,23 @@ class Claim:
     def is_own(self) -> bool:
         """Whether it was made by the call that returned it."""
         return self.seconds > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What a publisher takes for granted: the position of the last message about a key, 0 for none."""
+
+    key: str
+    position: int
+
+
+def first_about(messages: Sequence[Message], key: str) -> Message:
+    """Return the first of these messages that is about a key. Raises BrokerError when none is."""
+    token = encode_key(key)
+    for message in messages:
+        if split_subject(message.subject)[2] == token:
+            return message
+    raise BrokerError(f"None of the messages is about {key!r}, of which something is expected.")
 
 
 class Closing(ABC):
@@ -127,15 +145,38 @@ class Broker(Closing):
 
     @abstractmethod
     def publish(
-        self, messages: Sequence[Message], timeout: float, *, only_whole: bool = False
+        self,
+        messages: Sequence[Message],
+        timeout: float,
+        *,
+        only_whole: bool = False,
+        expected: Expected | None = None,
     ) -> list[Acknowledgement]:
         """Append messages to the log: all of them, next to one another, or none.
 
         Returns when the broker holds them durably. A message whose id the log got within the
         duplicate window is not stored twice. Nothing is ever sent after this method returned.
         With `only_whole`, PartlyKnownError is raised when the log has some of the ids and not all; else the rest is
-        stored. Raises BrokerUnavailableError (certainly not stored), OutcomeUnknownError (may be stored),
-        PublishDeniedError, or BrokerError when the broker refuses for another reason.
+        stored. `expected` is compared, in the same step as they are stored, with what the log holds before them; one
+        of the messages is about its key. A message that the log has already is not compared again.
+        Raises BrokerUnavailableError (certainly not stored), OutcomeUnknownError (may be stored), StaleVersionError
+        (not stored: another message about that key is the last), PublishDeniedError, or BrokerError when the broker
+        refuses for another reason.
+        """
+
+    @abstractmethod
+    def last_of(self, key: str) -> int:
+        """Return the position of the last message about a key, whatever its event; 0 without one.
+
+        Like `first_of`, it knows of every message that was acknowledged. Raises BrokerUnavailableError, and
+        LogMismatchError when there is no log.
+        """
+
+    @abstractmethod
+    def first_of(self, key: str, events: Collection[str], after: int) -> int | None:
+        """Return the position of the first of these events about a key beyond a position, or None.
+
+        Raises as `last_of` does.
         """
 
     @abstractmethod

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic, time
 
-from byron.broker.base import Acknowledgement, Broker, Claim, Consumer, Listener, LogInfo
+from byron.broker.base import Acknowledgement, Broker, Claim, Consumer, Expected, Listener, LogInfo, first_about
 from byron.events.event import Message, StoredMessage
-from byron.events.subjects import SLOTS, split_subject
+from byron.events.subjects import SLOTS, encode_key, event_subject, split_subject
 from byron.exceptions import (
     BrokerError,
     BrokerUnavailableError,
     ConsumerLostError,
     LogMismatchError,
     PartlyKnownError,
+    StaleVersionError,
 )
 
 
@@ -77,7 +78,12 @@ class MemoryBroker(Broker):
         return LogInfo(created=self._created, first=1, last=len(self.messages))
 
     def publish(
-        self, messages: Sequence[Message], timeout: float, *, only_whole: bool = False
+        self,
+        messages: Sequence[Message],
+        timeout: float,
+        *,
+        only_whole: bool = False,
+        expected: Expected | None = None,
     ) -> list[Acknowledgement]:
         with self._changed:
             self._require_available()
@@ -86,6 +92,10 @@ class MemoryBroker(Broker):
             known = sum(message.id in self._positions for message in messages)
             if only_whole and 0 < known < len(messages):
                 raise PartlyKnownError(f"The log has {known} of {len(messages)} messages from someone else.")
+            if expected is not None and first_about(messages, expected.key).id not in self._positions:
+                last = self._last_of(expected.key)
+                if last != expected.position:
+                    raise StaleVersionError(f"The last message about {expected.key!r} is at {last}.")
             acknowledgements = [self._append(message) for message in messages]
             self._changed.notify_all()
             return acknowledgements
@@ -106,6 +116,24 @@ class MemoryBroker(Broker):
         )
         self._positions[message.id] = position
         return Acknowledgement(position=position)
+
+    def last_of(self, key: str) -> int:
+        with self._changed:
+            self._require_available()
+            self._log_info()
+            return self._last_of(key)
+
+    def _last_of(self, key: str) -> int:
+        token = encode_key(key)
+        found = (each.position for each in reversed(self.messages) if split_subject(each.subject)[2] == token)
+        return next(found, 0)
+
+    def first_of(self, key: str, events: Collection[str], after: int) -> int | None:
+        wanted = {event_subject(self.namespace, event, key) for event in events}
+        with self._changed:
+            self._require_available()
+            self._log_info()
+            return next((each.position for each in self.messages[after:] if each.subject in wanted), None)
 
     def claim(
         self, name: str, holder: str, seconds: float, timeout: float, *, over: Claim | None = None, note: str = ""

@@ -8,12 +8,12 @@ import os
 import re
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
 from byron.broker import nats_api
-from byron.broker.base import Acknowledgement, Broker, Claim, LogInfo
+from byron.broker.base import Acknowledgement, Broker, Claim, Expected, LogInfo
 from byron.broker.nats_api import call_api, find, stream_config
 from byron.broker.nats_claims import NatsClaims
 from byron.broker.nats_consumer import NatsConsumer
@@ -23,7 +23,15 @@ from byron.broker.nats_publisher import Publisher
 from byron.broker.nats_session import Request, Session, UnansweredError, public_addresses
 from byron.broker.nats_signals import NatsListener, send_signal
 from byron.events.event import Message, StoredMessage
-from byron.events.subjects import SLOTS, event_filters, namespace_filter, signal_subject, stream_name
+from byron.events.subjects import (
+    SLOTS,
+    event_filters,
+    event_subject,
+    key_filter,
+    namespace_filter,
+    signal_subject,
+    stream_name,
+)
 from byron.exceptions import BrokerError, BrokerUnavailableError, LogMismatchError
 
 T = TypeVar("T")
@@ -117,10 +125,31 @@ class NatsBroker(Broker):
         return nats_api.log_info(stream)
 
     def publish(
-        self, messages: Sequence[Message], timeout: float, *, only_whole: bool = False
+        self,
+        messages: Sequence[Message],
+        timeout: float,
+        *,
+        only_whole: bool = False,
+        expected: Expected | None = None,
     ) -> list[Acknowledgement]:
         link, publisher = self._connection()
-        return link.call(publisher.publish(messages, timeout, only_whole=only_whole))
+        return link.call(publisher.publish(messages, timeout, only_whole=only_whole, expected=expected))
+
+    def last_of(self, key: str) -> int:
+        return self._call(self._last_of, key)
+
+    async def _last_of(self, key: str) -> int:
+        found = await self._stored(await self._session(), {"last_by_subj": key_filter(self.namespace, key)})
+        return found["seq"] if found is not None else 0
+
+    def first_of(self, key: str, events: Collection[str], after: int) -> int | None:
+        return self._call(self._first_of, [event_subject(self.namespace, event, key) for event in events], after)
+
+    async def _first_of(self, subjects: Sequence[str], after: int) -> int | None:
+        session = await self._session()
+        questions = [{"seq": after + 1, "next_by_subj": subject} for subject in subjects]
+        found = await asyncio.gather(*(self._stored(session, question) for question in questions))
+        return min((message["seq"] for message in found if message is not None), default=None)
 
     def claim(
         self, name: str, holder: str, seconds: float, timeout: float, *, over: Claim | None = None, note: str = ""
@@ -161,8 +190,12 @@ class NatsBroker(Broker):
         return max(0.0, (datetime.fromisoformat(asked["ts"]) - min(times)).total_seconds())
 
     async def _logged_after(self, session: Session, subject: str, after: int) -> datetime | None:
+        found = await self._stored(session, {"seq": after + 1, "next_by_subj": subject})
+        return datetime.fromisoformat(found["time"]) if found is not None else None
+
+    async def _stored(self, session: Session, question: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return a message of the log as the server has it, or None when there is no such one."""
         # Of the leader: a replica, which a direct get may ask, may not have the newest messages yet.
-        question = {"seq": after + 1, "next_by_subj": subject}
         try:
             answer = await call_api(session, f"STREAM.MSG.GET.{self._stream}", question)
         except nats_api.JetStreamError as error:
@@ -171,7 +204,8 @@ class NatsBroker(Broker):
             if error.error_code == nats_api.STREAM_NOT_FOUND:
                 raise LogMismatchError(_NO_LOG.format(self.namespace)) from error
             raise
-        return datetime.fromisoformat(answer["message"]["time"])
+        found: dict[str, Any] = answer["message"]
+        return found
 
     def get(self, position: int) -> StoredMessage | None:
         return self._call(self._read, {"seq": position}) if position > 0 else None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import uuid4
 
-from byron.broker.base import Acknowledgement
+from byron.broker.base import Acknowledgement, Expected, first_about
 from byron.broker.nats_api import (
     BATCH_HAS_DUPLICATE,
     WRONG_LAST_MESSAGE_ID,
+    WRONG_LAST_SEQUENCE,
     JetStreamError,
     NoResponderError,
     find,
@@ -18,12 +20,14 @@ from byron.broker.nats_api import (
 from byron.broker.nats_link import Link
 from byron.broker.nats_session import Request, Session, UnansweredError
 from byron.events.event import Message
+from byron.events.subjects import key_filter
 from byron.exceptions import (
     BrokerError,
     BrokerUnavailableError,
     OutcomeUnknownError,
     PartlyKnownError,
     PublishDeniedError,
+    StaleVersionError,
 )
 
 #: How often a publish is sent at most, always with the same message ids.
@@ -52,7 +56,12 @@ class Publisher:
         self._batches = asyncio.Semaphore(_CONCURRENT_BATCHES)
 
     async def publish(
-        self, messages: Sequence[Message], timeout: float, *, only_whole: bool = False
+        self,
+        messages: Sequence[Message],
+        timeout: float,
+        *,
+        only_whole: bool = False,
+        expected: Expected | None = None,
     ) -> list[Acknowledgement]:
         """Publish as `Broker.publish` says.
 
@@ -65,6 +74,8 @@ class Publisher:
             return []
         if len(unique) > LARGEST_BATCH:
             raise BrokerError(f"{len(unique)} messages do not fit into one batch; at most {LARGEST_BATCH} do.")
+        if expected is not None:
+            unique = self._conditional(unique, expected)
         clock = asyncio.get_running_loop().time
         start = clock()
         unanswered = False
@@ -92,7 +103,20 @@ class Publisher:
                 await asyncio.sleep(max(0.0, min(_PAUSE, deadline - clock())))
         raise self._verdict(unanswered, problem) from problem
 
+    def _conditional(self, messages: Sequence[Message], expected: Expected) -> list[Message]:
+        """Have the first message about a key be stored only if what is expected of the key is so."""
+        compared = first_about(messages, expected.key)
+        condition = {
+            "Nats-Expected-Last-Subject-Sequence": str(expected.position),
+            "Nats-Expected-Last-Subject-Sequence-Subject": key_filter(self._namespace, expected.key),
+        }
+        conditional = replace(compared, headers={**compared.headers, **condition})
+        return [conditional if message is compared else message for message in messages]
+
     def _verdict(self, unanswered: bool, problem: BrokerError | None) -> BrokerError:
+        if isinstance(problem, JetStreamError) and problem.error_code == WRONG_LAST_SEQUENCE:
+            # A key's last position only grows: what was refused for it will be refused whenever it arrives.
+            return StaleVersionError(f"Nothing was stored, since what was expected is not so: {problem}")
         if unanswered:
             return OutcomeUnknownError(f"The log may or may not hold what was published: {problem}")
         if isinstance(problem, JetStreamError) and not problem.passes:
@@ -131,7 +155,16 @@ class Publisher:
             async with self._batches:
                 return await self._store_batch(session, messages, timeout, only_whole)
         [message] = messages
-        return {message.id: await self._send(session, [_request(message, {})], timeout)}
+        try:
+            return {message.id: await self._send(session, [_request(message, {})], timeout)}
+        except JetStreamError as error:
+            if error.error_code != WRONG_LAST_SEQUENCE:
+                raise
+            # The server compares before it looks for duplicates: what it met may be an earlier try of this message.
+            held = await self._ask(session, message, timeout)
+            if held is None:
+                raise
+            return {message.id: held}
 
     async def _store_batch(
         self, session: Session, messages: Sequence[Message], timeout: float, only_whole: bool
@@ -148,7 +181,7 @@ class Publisher:
         try:
             last = await self._send(session, requests, timeout)
         except JetStreamError as error:
-            if error.error_code != BATCH_HAS_DUPLICATE:
+            if error.error_code not in (BATCH_HAS_DUPLICATE, WRONG_LAST_SEQUENCE):
                 raise
             return await self._store_rest(session, messages, timeout, error, only_whole)
         first = last.position - len(messages) + 1
@@ -166,7 +199,8 @@ class Publisher:
 
         Server 2.15 stores nothing of a batch when the log got any of its message ids within the
         duplicate window (error 10201), the ids of an earlier try of the same batch included. It does
-        not say which id it was, nor where its message is.
+        not say which id it was, nor where its message is. Of a batch it looks for duplicates first, and compares
+        what is expected then.
         """
         found = await asyncio.gather(*(self._ask(session, message, timeout) for message in messages))
         held = {message.id: held for message, held in zip(messages, found, strict=True) if held is not None}

@@ -69,6 +69,25 @@ class DecimalField(_Field):
         return self.to_python(value)
 
 
+class VersionField(models.BigIntegerField):  # type: ignore[type-arg]
+    """An entity's version: the position of the last event about it that the Cache has applied; 0 without one.
+
+    The Sink sets it, by itself. It is no attribute: no payload has it.
+    """
+
+    description = "Version"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.update(default=0, editable=False)
+        super().__init__(*args, **kwargs)
+
+    def deconstruct(self) -> tuple[str, str, Any, Any]:
+        name, path, args, kwargs = super().deconstruct()
+        for implied in ("default", "editable"):
+            kwargs.pop(implied, None)
+        return name, path, args, kwargs
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
     "DateTime": parse_datetime,
     "Date": parse_date,

@@ -22,6 +22,11 @@ def open_positions(alias: str, consumer: str) -> set[int]:
     return set(open_events(alias, consumer).values_list("position", flat=True))
 
 
+def is_discarded(alias: str, consumer: str, position: int) -> bool:
+    """Whether the event at a position was discarded."""
+    return parked_rows(alias, consumer).filter(state=ParkedEvent.State.DISCARDED, position=position).exists()
+
+
 def discarded_positions(alias: str, consumer: str) -> set[int]:
     """Return the positions of the events that were discarded."""
     found = parked_rows(alias, consumer).filter(state=ParkedEvent.State.DISCARDED)

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import byron
-from byron.codegen.fields import ID_FIELD, model_field
+from byron.codegen.fields import model_fields
 from byron.codegen.graphql import graphql_source
 from byron.codegen.migrations import new_migration
 from byron.codegen.plan import Owner, PlannedFile
@@ -38,10 +38,7 @@ def component_files(component: Component, label: str) -> list[PlannedFile]:
 def _generated(component: Component, label: str) -> Iterator[PlannedFile]:
     context = {"notice": NOTICE, "component": component, "label": label}
     yield _planned("apps.py", render(COMPONENT, "apps.py", context), Owner.BYRON)
-    columns = {
-        kind.name: [ID_FIELD, *(model_field(attribute, component) for attribute in kind.attributes)]
-        for kind in component.content.types
-    }
+    columns = {kind.name: model_fields(kind, component) for kind in component.content.types}
     models = render(COMPONENT, "models.py", {**context, "columns": columns})
     yield _planned("models.py", models, Owner.BYRON)
     yield _planned("schema.graphql", f"# {NOTICE}\n\n{graphql_source(component)}", Owner.BYRON)

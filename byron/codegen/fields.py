@@ -9,7 +9,8 @@ from django.db import models
 from django.utils.module_loading import import_string
 
 from byron.schema import types
-from byron.schema.model import Attribute, Component
+from byron.schema.model import Attribute, Component, ObjectType
+from byron.schema.reads import VERSION
 
 #: How models.py names the modules that fields come from.
 _SHORT = {"django.db.models": "models", "byron.cache.fields": "fields"}
@@ -44,6 +45,15 @@ class FieldSpec:
 ID_FIELD = FieldSpec(
     name="id", path=types.SCALARS["ID"].model_field, options={**types.SCALARS["ID"].options, "primary_key": True}
 )
+
+
+VERSION_FIELD = FieldSpec(name=VERSION, path=types.VERSION_FIELD, options={})
+
+
+def model_fields(kind: ObjectType, component: Component) -> list[FieldSpec]:
+    """Return every field of a type's model: the id, the version where it has one, and its attributes."""
+    own = [VERSION_FIELD] if kind.name in component.versioned else []
+    return [ID_FIELD, *own, *(model_field(attribute, component) for attribute in kind.attributes)]
 
 
 def model_field(attribute: Attribute, component: Component) -> FieldSpec:

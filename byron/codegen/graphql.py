@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from byron.schema.model import CONNECTION, Attribute, Command, Component, EnumType, InputType, ObjectType
-from byron.schema.reads import EDGE, PAGE_INFO, additions, arguments_of
+from byron.schema.reads import EDGE, PAGE_INFO, additions, arguments_of, version_field
 from byron.schema.type_ref import TypeRef
 from byron.schema.types import SCALARS
 
@@ -27,7 +27,7 @@ def _definitions(component: Component) -> Iterator[str]:
     for group in (*content.inputs, *added.inputs):
         yield _input(group)
     for kind in content.types:
-        yield _object(kind)
+        yield _object(kind, versioned=kind.name in component.versioned)
     for name in added.paged:
         yield from _connection(name)
     if added.paged:
@@ -57,9 +57,10 @@ def _input(group: InputType) -> str:
     return _described(group.description) + _block(f"input {group.name}", lines)
 
 
-def _object(kind: ObjectType) -> str:
+def _object(kind: ObjectType, *, versioned: bool) -> str:
     identity = Attribute.model_construct(name="id", type=TypeRef(name="ID", required=True))
-    lines = [_field(member.name, member.type, member.description) for member in (identity, *kind.attributes)]
+    own = (identity, version_field()) if versioned else (identity,)
+    lines = [_field(member.name, member.type, member.description) for member in (*own, *kind.attributes)]
     return _described(kind.description) + _block(f"type {kind.name}", lines)
 
 

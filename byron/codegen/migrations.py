@@ -17,7 +17,7 @@ from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.writer import MigrationWriter
 
 from byron.cache import fields
-from byron.codegen.fields import ID_FIELD, model_field
+from byron.codegen.fields import model_fields
 from byron.exceptions import GenerationError
 from byron.schema.model import Component
 
@@ -75,8 +75,7 @@ def new_migration(component: Component, label: str) -> tuple[str, str] | None:
             if app != label:
                 wanted.add_model(state)
     for kind in component.content.types:
-        columns = [ID_FIELD, *(model_field(attribute, component) for attribute in kind.attributes)]
-        built = [(column.name, column.build(label)) for column in columns]
+        built = [(column.name, column.build(label)) for column in model_fields(kind, component)]
         wanted.add_model(ModelState(label, kind.name, built))
     questioner = _Questioner(wanted, label)
     detector = MigrationAutodetector(current, wanted, questioner)

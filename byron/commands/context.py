@@ -14,6 +14,7 @@ from django.apps import apps
 from django.db import models
 from django.http import HttpRequest
 
+from byron.cache.fields import VersionField
 from byron.commands.claims import Claims
 from byron.commands.idempotency import Attempt
 from byron.events.clock import now
@@ -37,7 +38,8 @@ def component_models(config: ComponentConfig) -> SimpleNamespace:
 
 def attributes_of(entity: models.Model) -> dict[str, Any]:
     """Return what a payload says of an entity: every attribute, references as ids."""
-    return {field.name: getattr(entity, field.attname) for field in entity._meta.concrete_fields}
+    fields = (field for field in entity._meta.concrete_fields if not isinstance(field, VersionField))
+    return {field.name: getattr(entity, field.attname) for field in fields}
 
 
 def new_event(

@@ -10,6 +10,7 @@ from django.db import models
 from byron.commands.context import Context, attributes_of
 from byron.exceptions import CommandError, EventError
 from byron.schema.model import Command, Component, Emit, ObjectType
+from byron.schema.reads import VERSION
 
 
 def run_emit(context: Context, command: Command, emit: Emit, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,7 +56,9 @@ def _find(context: Context, entity: ObjectType, identity: str) -> dict[str, Any]
     if found is None:
         message = f'There is no {entity.name} "{identity}" here; if it was just made, try again in a moment.'
         raise CommandError(message, code="NOT_FOUND")
-    return attributes_of(found)
+    # With the version of just this state, where there is one.
+    own = {VERSION: getattr(found, VERSION)} if entity.name in context.config.component.versioned else {}
+    return {**attributes_of(found), **own}
 
 
 def _refuse_nulls(entity: ObjectType, given: Mapping[str, Any]) -> None:

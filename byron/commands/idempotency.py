@@ -143,7 +143,8 @@ class Attempt:
     def withdraw(self, error: Exception) -> None:
         """Take note that nothing was published, and never will be, by this run."""
         self._may_be_out = False
-        self.is_lost = self.is_lost or not isinstance(error, BrokerUnavailableError)
+        # A refusal is this run's own, for a version that is not the last one any more.
+        self.is_lost = self.is_lost or not isinstance(error, BrokerUnavailableError | CommandError)
 
     def settle(self, events: Sequence[Event]) -> None:
         """Take note of the places of what was published."""

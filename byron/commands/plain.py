@@ -10,6 +10,7 @@ from django.db import models
 from byron.commands.context import attributes_of
 from byron.events.codec import decode_untyped, encode_payload
 from byron.schema.model import Command, Component, ObjectType
+from byron.schema.reads import VERSION
 
 _VALUE = "value"
 
@@ -31,12 +32,15 @@ def _of_any(component: Component, name: str, value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_of_any(component, name, item) for item in value]
     if isinstance(value, models.Model):
-        return attributes_of(value)
+        # One that was not asked for is not loaded.
+        return attributes_of(value) | {name: held for name, held in vars(value).items() if name == VERSION}
     return _of_mapping(component, component.types[name], value) if isinstance(value, Mapping) else value
 
 
 def _of_mapping(component: Component, kind: ObjectType, entity: Mapping[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = {"id": entity["id"]}
+    if kind.name in component.versioned and VERSION in entity:
+        plain[VERSION] = entity[VERSION]
     for attribute in kind.attributes:
         for name in (attribute.python_name, attribute.name):
             if name in entity:

@@ -39,6 +39,8 @@ class Decision(msgspec.Struct, omit_defaults=True, frozen=True):
     mark: str = ""
     #: A position of the log before the events.
     after: int = 0
+    #: Ids of returned entities whose new versions are the events' positions.
+    fresh: tuple[str, ...] = ()
 
 
 class Record(msgspec.Struct, omit_defaults=True, frozen=True):

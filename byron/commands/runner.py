@@ -23,14 +23,21 @@ from byron.commands.plain import plain_value
 from byron.commands.records import Decision, announced, mark_of
 from byron.commands.results import check_result, load_rows
 from byron.commands.time_limit import TimeLimit
+from byron.commands.versions import VersionLock
 from byron.conf import byron_settings
 from byron.events.event import Event, Message
 from byron.events.ids import new_id
 from byron.events.payloads import PayloadCodec
-from byron.exceptions import BrokerUnavailableError, OutcomeUnknownError, PartlyKnownError, SupersededError
+from byron.exceptions import (
+    BrokerUnavailableError,
+    CommandError,
+    OutcomeUnknownError,
+    PartlyKnownError,
+    SupersededError,
+)
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Command
-from byron.schema.reads import arguments_of
+from byron.schema.reads import VERSION, function_arguments
 
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _CORRELATION = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -81,35 +88,47 @@ class CommandRunner:
         """
         context = self._context(command, request, columns, attempt)
         check_access(command, context.user)
+        lock = VersionLock.of(self.config, command, arguments)
         if attempt is not None and attempt.known is not None:
-            return Outcome(value=attempt.known.value, events=attempt.events)
+            known = attempt.known
+            return Outcome(value=lock.with_versions(known.value, known.fresh, attempt.events), events=attempt.events)
         try:
             with TimeLimit(byron_settings().api_command_timeout, self.config.alias, command.name):
+                lock.require_seen()
                 value = self._value(context, command, arguments)
+            lock.require_events(context.emitted)
+            fresh = lock.fresh(value, context.emitted, columns)
             messages = [self._payloads.write(event) for event in context.emitted]
             broker = self._broker() if messages else None
             if attempt is not None:
-                value = self._decide(attempt, command, value, context.emitted, messages)
+                value = self._decide(attempt, command, value, fresh, context.emitted, messages)
             timeout = context.claims.time_to_publish(byron_settings().publish_timeout)
             if attempt is not None:
                 timeout = attempt.time_to_publish(timeout)
         except BaseException as error:
             context.claims.release(wait=not isinstance(error, BrokerUnavailableError))
             raise
-        events = self._publish(context, broker, messages, timeout) if broker is not None else ()
+        events = self._publish(context, broker, messages, timeout, lock) if broker is not None else ()
         context.claims.settle(events)
         if attempt is not None:
             attempt.settle(events)
-        return Outcome(value=value, events=events)
+        return Outcome(value=lock.with_versions(value, fresh, events), events=events)
 
     def _decide(
-        self, attempt: Attempt, command: Command, value: Any, events: Sequence[Event], messages: Sequence[Message]
+        self,
+        attempt: Attempt,
+        command: Command,
+        value: Any,
+        fresh: frozenset[str],
+        events: Sequence[Event],
+        messages: Sequence[Message],
     ) -> Any:
         """Have it kept what is about to be published, and return what an answer made of that will say too."""
         plain = plain_value(self._component, command, value)
         attempt.decide(
             Decision(
                 value=plain,
+                fresh=tuple(sorted(fresh)),
                 events=tuple(
                     announced(event, message.subject) for event, message in zip(events, messages, strict=True)
                 ),
@@ -121,7 +140,8 @@ class CommandRunner:
 
     def _value(self, context: Context, command: Command, arguments: Mapping[str, Any]) -> Any:
         """Run the hooks and the function, and hold the result against what was declared."""
-        given = {parameter.python_name: None for parameter in arguments_of(self._component, command)} | dict(arguments)
+        arguments = {name: each for name, each in arguments.items() if name != VERSION or not command.version}
+        given = dict.fromkeys(function_arguments(self._component, command)) | arguments
         for hook in command.hooks.before:
             changed = load_function(self.config, HOOKS, hook)(context, given)
             given = given if changed is None else dict(changed)
@@ -173,14 +193,14 @@ class CommandRunner:
         return broker
 
     def _publish(
-        self, context: Context, broker: Broker, messages: Sequence[Message], timeout: float
+        self, context: Context, broker: Broker, messages: Sequence[Message], timeout: float, lock: VersionLock
     ) -> Sequence[Event]:
         attempt = context.attempt
         try:
-            acknowledged = broker.publish(messages, timeout, only_whole=attempt is not None)
+            acknowledged = lock.publish(broker, messages, timeout, only_whole=attempt is not None)
             if attempt is not None:
                 attempt.require_own(messages[0], acknowledged[0])
-        except (BrokerUnavailableError, SupersededError, PartlyKnownError) as error:
+        except (BrokerUnavailableError, CommandError, SupersededError, PartlyKnownError) as error:
             # Of no other error it is certain that nothing will be in the log.
             context.claims.release(wait=False)
             if attempt is not None:

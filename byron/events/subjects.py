@@ -89,6 +89,11 @@ def event_subject(namespace: str, event: str, key: str) -> str:
     return f"{namespace.lower()}.{slot_of(key)}.{encode_key(key)}.{event}"
 
 
+def key_filter(namespace: str, key: str) -> str:
+    """Return the pattern that matches every event about this key."""
+    return f"{namespace.lower()}.{slot_of(key)}.{encode_key(key)}.>"
+
+
 def event_filters(namespace: str, events: Iterable[str], slots: Collection[int]) -> list[str]:
     """Return the patterns that match these event names for every key of these slots."""
     shares = ["*"] if len(slots) == SLOTS else [str(slot) for slot in slots]

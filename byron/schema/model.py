@@ -267,6 +267,10 @@ class Command(Declaration):
     parameters: tuple[Parameter, ...] = ()
     read: Annotated[Read | None, _Given()] = None
     emit: Annotated[Emit | None, _Given()] = None
+    version: Flag = Field(
+        False,
+        description="Take the version of the entity that the client has seen; refuse it unless it is the last.",
+    )
     roles: Annotated[Roles | None, _Given()] = Field(
         None,
         description="Who may use it: one of these roles, `[authenticated]` for any valid token, `[anyone]` for all.",
@@ -341,6 +345,11 @@ class Component(Declaration):
     @cached_property
     def commands(self) -> dict[str, Command]:
         return {declared.name: declared for declared in self.content.commands}
+
+    @cached_property
+    def versioned(self) -> frozenset[str]:
+        """The types whose entities have a version, because a command takes it."""
+        return frozenset(command.return_type.name for command in self.content.commands if command.version)
 
     @cached_property
     def handlers(self) -> dict[str, tuple[Handler, ...]]:

@@ -36,6 +36,7 @@ CODES = {
     "B022": "A declaration does not go with another.",
     "B023": "A declared operation lacks something it needs.",
     "B024": "A number is out of range.",
+    "B025": "A version is declared that cannot be.",
 }
 
 

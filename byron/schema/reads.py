@@ -1,17 +1,30 @@
-"""What declared reads add to the GraphQL schema: arguments, conditions, orders and pages."""
+"""What declarations add to the GraphQL schema: arguments, conditions, orders, pages and versions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from byron.schema.model import CONNECTION, Command, Component, EnumType, InputAttribute, InputType, Parameter, Read
+from byron.schema.model import (
+    CONNECTION,
+    Attribute,
+    Command,
+    Component,
+    EnumType,
+    InputAttribute,
+    InputType,
+    Parameter,
+    Read,
+)
 from byron.schema.names import pascal_case, snake_case
 from byron.schema.type_ref import TypeRef
 
 EDGE = "Edge"
 PAGE_INFO = "PageInfo"
 WHERE, ORDER_BY, FIRST, AFTER = "where", "orderBy", "first", "after"
+
+#: The argument of commands that take a version, and the field of the types that have one.
+VERSION = "version"
 
 #: Arguments that a list or a count has besides its filters.
 OWN_ARGUMENTS = (WHERE, ORDER_BY, FIRST, AFTER)
@@ -49,13 +62,31 @@ class Order:
 
 
 def arguments_of(component: Component, command: Command) -> tuple[Parameter, ...]:
-    """Return what a client may pass to a command: its parameters, or what its `read:` implies."""
+    """Return what a client may pass to a command: its parameters and the version, or what its `read:` implies."""
     if command.read is None:
-        return command.parameters
+        return (*command.parameters, version_argument(command)) if command.version else command.parameters
     return tuple(
         Parameter.model_construct(name=name, type=reference, description=description)
         for name, reference, description in _read_arguments(component, command, command.read)
     )
+
+
+def function_arguments(component: Component, command: Command) -> list[str]:
+    """Return what a command's function is given, by the names in Python."""
+    parameters = command.parameters if command.read is None else arguments_of(component, command)
+    return [each.python_name for each in parameters]
+
+
+def version_argument(command: Command) -> Parameter:
+    """Return the argument that `version: true` adds to a command. No function is given it."""
+    description = f"The version of the {command.return_type.name} that you have seen."
+    return Parameter.model_construct(name=VERSION, type=TypeRef(name="ID", required=True), description=description)
+
+
+def version_field() -> Attribute:
+    """Return the field that a type with versions has besides its attributes."""
+    description = "Changes whenever the entity does; send it along with a change of what you have seen."
+    return Attribute.model_construct(name=VERSION, type=TypeRef(name="ID", required=True), description=description)
 
 
 def entity_name(command: Command) -> str:

@@ -87,4 +87,5 @@ ENUM_FIELD = f"{_MODELS}.CharField"
 ENUM_OPTIONS = {"max_length": 60}
 LIST_FIELD = f"{_FIELDS}.ListField"
 REFERENCE_FIELD = f"{_FIELDS}.ReferenceField"
+VERSION_FIELD = f"{_FIELDS}.VersionField"
 REFERENCE_LIST_FIELD = f"{_FIELDS}.ReferenceListField"

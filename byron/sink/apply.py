@@ -19,6 +19,7 @@ from byron.schema.installed import ComponentConfig
 from byron.schema.model import Handler, ObjectType
 from byron.sink.context import HandlerContext
 from byron.sink.outbox import Emission
+from byron.sink.versions import Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Applier:
         self._config = config
         self._payloads = payloads
         self._db = component_models(config)
+        self._versions = Versions(config)
         self._spellings = {name: _spellings(entity) for name, entity in config.component.types.items()}
 
     def apply(self, items: Sequence[Incoming], enough: Callable[[], bool] = lambda: False) -> int:
@@ -48,6 +50,12 @@ class Applier:
         A run of plain creates of one type becomes one statement. Raises whatever a handler raises; the
         caller's transaction is to be rolled back then.
         """
+        self._versions.forget()
+        done = self._apply(items, enough)
+        self._versions.store()
+        return done
+
+    def _apply(self, items: Sequence[Incoming], enough: Callable[[], bool]) -> int:
         done = 0
         for handler, run in groupby(items, key=self._bulk_handler):
             if handler is not None:
@@ -75,6 +83,7 @@ class Applier:
 
     def _handle(self, item: Incoming) -> None:
         event = item.event
+        self._versions.see(event)
         for handler in self._config.component.handlers.get(event.name, ()):
             self.handler = handler.name
             context = HandlerContext(
@@ -89,10 +98,12 @@ class Applier:
                 load_function(self._config, HOOKS, hook)(context, event)
             if handler.apply is None:
                 load_function(self._config, HANDLERS, handler.name)(context, event)
+                self._versions.see(event)
             else:
                 self._apply_declared(handler, event)
             for hook in handler.hooks.after:
                 load_function(self._config, HOOKS, hook)(context, event)
+                self._versions.see(event)
             self.emitted += [
                 Emission(cause=item.message, message=self._payloads.write(emitted)) for emitted in context.emitted
             ]
@@ -106,7 +117,7 @@ class Applier:
             return
         manager = self._model(target)._default_manager
         identity = _identity(event)
-        given = self._attributes(target, event)
+        given = self._attributes(target, event) | self._versions.of_row(target, identity, event)
         if operation == "delete":
             manager.filter(pk=identity).delete()
         elif operation == "update":
@@ -120,15 +131,26 @@ class Applier:
         target = handler.apply.target if handler.apply else ""
         model, entity = self._model(target), self._config.component.types[target]
         # One statement cannot touch a row twice: of several events about one entity the last one counts.
-        rows = {_identity(event): self._attributes(target, event) for event in events}
+        rows: dict[str, dict[str, Any]] = {}
+        versions: dict[str, dict[str, int]] = {}
+        for event in events:
+            self._versions.see(event)
+            identity = _identity(event)
+            rows[identity] = self._attributes(target, event)
+            version = self._versions.of_row(target, identity, event)
+            # An event of another key leaves a version as it is, in the Cache too.
+            versions[identity] = version or versions.get(identity, {})
         names = [attribute.python_name for attribute in entity.attributes]
-        # using(): Django asks the router to read before it knows that this is a write.
-        model._default_manager.using(self._config.alias).bulk_create(
-            [model(pk=identity, **row) for identity, row in rows.items()],
-            update_conflicts=True,
-            unique_fields=["id"],
-            update_fields=names,
-        )
+        for columns in dict.fromkeys(map(tuple, versions.values())):
+            made = [
+                model(pk=identity, **row, **versions[identity])
+                for identity, row in rows.items()
+                if tuple(versions[identity]) == columns
+            ]
+            # using(): Django asks the router to read before it knows that this is a write.
+            model._default_manager.using(self._config.alias).bulk_create(
+                made, update_conflicts=True, unique_fields=["id"], update_fields=[*names, *columns]
+            )
 
     def _attributes(self, target: str, event: Event) -> dict[str, Any]:
         """Return what an event says of an entity, by the attributes' names in Python."""

@@ -10,7 +10,7 @@ import msgspec
 
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Command
-from byron.schema.reads import arguments_of, entity_name
+from byron.schema.reads import VERSION, arguments_of, entity_name
 from byron.schema.types import SCALARS
 
 
@@ -69,7 +69,8 @@ class Commands(ABC):
         if kind is None:
             return ""
         plain = [a.name for a in kind.attributes if a.type.name in SCALARS or a.type.name in component.enums]
-        entity = f"{{ {' '.join(['id', *plain])} }}"
+        own = ["id", VERSION] if kind.name in component.versioned else ["id"]
+        entity = f"{{ {' '.join([*own, *plain])} }}"
         if command.returns_pages:
             return f" {{ nodes {entity} pageInfo {{ hasNextPage endCursor }} totalCount }}"
         return f" {entity}"

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
-from byron.schema.examples import example_arguments, example_payload
+from byron.cache.roles import Role, acting_as
+from byron.commands.versions import version_of
+from byron.schema.examples import EXAMPLE_ID, example_arguments, example_payload
 from byron.schema.model import Command
 from byron.schema.names import ANYONE
+from byron.schema.reads import VERSION
 from byron.testing.events import event
 from byron.testing.failures import GraphQLFailure
 
@@ -71,6 +74,8 @@ def _run(component: ComponentUnderTest, command: Command) -> Iterator[str]:
         arguments = example_arguments(component.config.component, command, complete=complete)
         if complete and arguments == example_arguments(component.config.component, command):
             return
+        if command.version:
+            arguments[VERSION] = _version(component, command)
         try:
             acting.run(command.name, **arguments)
             component.settle()
@@ -80,6 +85,14 @@ def _run(component: ComponentUnderTest, command: Command) -> Iterator[str]:
         except Exception as error:
             yield f"  what {command.name} emits, given {arguments!r}: {type(error).__name__}: {error}"
             component.forget_pending()
+
+
+def _version(component: ComponentUnderTest, command: Command) -> str:
+    """Return the version that the entity of the examples has now: another one would be refused."""
+    model = component.config.get_model(command.return_type.name)
+    with acting_as(Role.MAINTENANCE):
+        found = model._default_manager.using(component.config.alias).filter(pk=EXAMPLE_ID).first()
+    return version_of(found)
 
 
 def _roles(command: Command) -> list[str]:

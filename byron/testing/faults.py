@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connections, transaction
 
-from byron.broker.base import Acknowledgement, Consumer
+from byron.broker.base import Acknowledgement, Consumer, Expected
 from byron.broker.memory import MemoryBroker
 from byron.events.codec import message_id
 from byron.events.event import Message, StoredMessage
@@ -95,14 +95,19 @@ class FaultyLog(MemoryBroker):
         self.ensure_log()
 
     def publish(
-        self, messages: Sequence[Message], timeout: float, *, only_whole: bool = False
+        self,
+        messages: Sequence[Message],
+        timeout: float,
+        *,
+        only_whole: bool = False,
+        expected: Expected | None = None,
     ) -> list[Acknowledgement]:
         if not messages:
             return []
         listed = self._faults.listed(messages)
         self._faults.pass_by(Step.PUBLISH, f"{listed} is published")
         self._faults.tell(f"The Sink publishes {listed}.")
-        return super().publish(messages, timeout, only_whole=only_whole)
+        return super().publish(messages, timeout, only_whole=only_whole, expected=expected)
 
     def put(self, messages: Sequence[Message]) -> None:
         """Append messages as others do."""
@@ -174,18 +179,18 @@ class FaultyApplier(Applier):
         crash = faults.until_crash(Step.HANDLER)
         failing = next((place for place, item in enumerate(items) if faults.failures.get(_id(item))), len(items))
         if crash is not None and crash < len(items) and crash <= failing:
-            self._apply(items[:crash], enough)
+            self._told(items[:crash], enough)
             faults.end(f"the handler of {faults.listed([items[crash].message])}")
         faults.count(Step.HANDLER, min(failing + 1, len(items)))
         if failing < len(items):
-            self._apply(items[: failing + 1], enough)
+            self._told(items[: failing + 1], enough)
             faults.failures[_id(items[failing])] -= 1
             culprit = faults.listed([items[failing].message])
             faults.tell(f"The handler of {culprit} fails at its end; what the transaction did is undone.")
             raise HandlerFailure("A fault of the schedule.")
-        return self._apply(items, enough)
+        return self._told(items, enough)
 
-    def _apply(self, items: Sequence[Incoming], enough: Callable[[], bool]) -> int:
+    def _told(self, items: Sequence[Incoming], enough: Callable[[], bool]) -> int:
         if items:
             together = " in one batch" if len(items) > 1 else ""
             self._faults.tell(f"The Sink applies {self._faults.listed([item.message for item in items])}{together}.")

@@ -272,7 +272,7 @@ class Rehearsal:
         given = {message.id for message in (*self._messages, self._poison)}
         parked = open_events(self._config.alias, self._config.consumer_name).exclude(event_id=self._poison.id)
         return Outcome(
-            rows=rows_of(self._configs),
+            rows=rows_of(self._configs, self._log.messages),
             emitted=emissions(self._log.messages, given, by_cause=self._by_cause),
             parked={
                 f"{row.name} {decode_key(row.key)}": row.error or "behind an earlier event of its key"

@@ -16,6 +16,7 @@ from byron.events.event import StoredMessage
 from byron.events.subjects import decode_key, split_subject
 from byron.models import Checkpoint, OutboxMessage, ParkedEvent, SinkMember
 from byron.schema.installed import ComponentConfig, installed_components
+from byron.schema.reads import VERSION
 
 _BYRONS = (Checkpoint, OutboxMessage, ParkedEvent, SinkMember)
 
@@ -60,9 +61,14 @@ def empty(config: ComponentConfig) -> None:
         models.QuerySet(model, using=config.alias)._raw_delete(config.alias)
 
 
-def rows_of(configs: Sequence[ComponentConfig]) -> dict[str, dict[Any, Row]]:
-    """Return all rows of these components, by table and identity; tables of the others are told apart."""
+def rows_of(configs: Sequence[ComponentConfig], messages: Sequence[StoredMessage]) -> dict[str, dict[Any, Row]]:
+    """Return all rows of these components, by table and identity; tables of the others are told apart.
+
+    Versions of the first one are positions of these messages, which are others in each log; so it is told of each
+    whether it is that of the entity's last event.
+    """
     found: dict[str, dict[Any, Row]] = {}
+    last = _last_positions(configs[0], messages)
     with acting_as(Role.MAINTENANCE):
         for config in configs:
             for model in _tables(config):
@@ -70,7 +76,21 @@ def rows_of(configs: Sequence[ComponentConfig]) -> dict[str, dict[Any, Row]]:
                 rows: models.QuerySet[models.Model] = models.QuerySet(model, using=config.alias)
                 key = model._meta.pk.attname
                 found[name] = {row[key]: row for row in rows.order_by(key).values()}
+                if name in config.component.versioned and config is configs[0]:
+                    for identity, row in found[name].items():
+                        if row[VERSION] == last.get(identity, 0):
+                            found[name][identity] = {**row, VERSION: "that of the last event"}
     return found
+
+
+def _last_positions(config: ComponentConfig, messages: Sequence[StoredMessage]) -> dict[str, int]:
+    """Return the position of the last event of each key that a component handles."""
+    positions: dict[str, int] = {}
+    for message in messages if config.component.versioned else ():
+        _, _, key, event = split_subject(message.subject)
+        if event in config.component.handlers:
+            positions[decode_key(key)] = message.position
+    return positions
 
 
 def emissions(messages: Sequence[StoredMessage], given: Collection[str], *, by_cause: bool) -> dict[Any, Any]:

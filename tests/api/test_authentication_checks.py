@@ -27,6 +27,10 @@ def test_each_mutation_without_roles_is_a_warning(authentication):
         "The mutation removeBook of library is open to everyone.",
         "The mutation renameAuthor of library is open to everyone.",
         "The mutation makeEverything of library is open to everyone.",
+        *(
+            f"The mutation {name} of library is open to everyone."
+            for name in ("makeShelf", "changeShelf", "overwriteShelf", "dropShelf", "fillShelf")
+        ),
         "The mutation createStudent of students is open to everyone.",
     ]
     assert "[anyone]" in warnings[0].hint

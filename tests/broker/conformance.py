@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from byron.broker.base import Broker, Consumer
+from byron.broker.base import Broker, Consumer, Expected
 from byron.events.codec import decode, encode, encode_payload
 from byron.events.event import Event, Message, StoredMessage
 from byron.events.subjects import SLOTS, split_subject
@@ -19,6 +19,7 @@ from byron.exceptions import (
     ConsumerLostError,
     LogMismatchError,
     PartlyKnownError,
+    StaleVersionError,
 )
 
 TIMEOUT = 5.0
@@ -304,6 +305,95 @@ class LogConformance:
         message = make_message(broker)
         acknowledgements = broker.publish([message, make_message(broker), message], TIMEOUT)
         assert [(item.position, item.duplicate) for item in acknowledgements] == [(1, False), (2, False), (1, True)]
+
+    def test_a_message_is_stored_when_its_key_stands_where_it_is_expected(self, broker: Broker) -> None:
+        first = broker.publish([make_message(broker, "a")], TIMEOUT, expected=Expected(key="a", position=0))
+        broker.publish([make_message(broker, "b")], TIMEOUT)
+        [second] = broker.publish(
+            [make_message(broker, "a", "student.renamed")],
+            TIMEOUT,
+            expected=Expected(key="a", position=first[0].position),
+        )
+        assert second.position == 3
+
+    @pytest.mark.parametrize("position", [0, 2, 99])
+    def test_a_message_whose_key_stands_elsewhere_is_not_stored(self, broker: Broker, position: int) -> None:
+        broker.publish([make_message(broker, "a")], TIMEOUT)
+        with pytest.raises(StaleVersionError):
+            broker.publish(
+                [make_message(broker, "a", "student.renamed")],
+                TIMEOUT,
+                expected=Expected(key="a", position=position),
+            )
+        assert broker.log_info().last == 1
+
+    def test_what_is_expected_of_a_key_without_messages_is_none(self, broker: Broker) -> None:
+        with pytest.raises(StaleVersionError):
+            broker.publish([make_message(broker, "a")], TIMEOUT, expected=Expected(key="a", position=1))
+        # Keys that begin alike, or look like a pattern, are others.
+        broker.publish([make_message(broker, "a.b"), make_message(broker, "ab"), make_message(broker, "*")], TIMEOUT)
+        broker.publish([make_message(broker, "a")], TIMEOUT, expected=Expected(key="a", position=0))
+        assert broker.log_info().last == 4
+
+    @pytest.mark.parametrize("place", [0, 1, 2])
+    def test_of_several_messages_all_are_stored_or_none(self, broker: Broker, place: int) -> None:
+        broker.publish([make_message(broker, "a")], TIMEOUT)
+        others = [make_message(broker, "b"), make_message(broker, "c")]
+        about = [make_message(broker, "a"), make_message(broker, "a"), make_message(broker, "a", "student.renamed")]
+        messages = [*others[:place], *about, *others[place:]]
+        with pytest.raises(StaleVersionError):
+            broker.publish(messages, TIMEOUT, expected=Expected(key="a", position=9))
+        assert broker.log_info().last == 1
+        stored = broker.publish(messages, TIMEOUT, expected=Expected(key="a", position=1))
+        assert [each.position for each in stored] == [2, 3, 4, 5, 6]
+
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_what_the_log_has_already_is_not_compared_again(self, broker: Broker, count: int) -> None:
+        messages = [make_message(broker, "a") for _ in range(count)]
+        expected = Expected(key="a", position=0)
+        first = broker.publish(messages, TIMEOUT, expected=expected)
+        # As a try that was not answered is repeated; meanwhile the key may have moved on.
+        broker.publish([make_message(broker, "a")], TIMEOUT)
+        again = broker.publish(messages, TIMEOUT, expected=expected)
+        assert [each.position for each in again] == [each.position for each in first]
+        assert all(each.duplicate for each in again)
+        assert broker.log_info().last == count + 1
+
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_of_many_who_expect_the_same_one_is_stored(self, broker: Broker, count: int) -> None:
+        def publish(number: int) -> bool:
+            messages = [make_message(broker, "a", f"changed.{number}-{each}") for each in range(count)]
+            try:
+                broker.publish(messages, TIMEOUT, expected=Expected(key="a", position=0))
+            except StaleVersionError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(20) as pool:
+            assert sum(pool.map(publish, range(20))) == 1
+        assert broker.log_info().last == count
+
+    def test_something_is_expected_only_of_a_key_that_is_published(self, broker: Broker) -> None:
+        with pytest.raises(BrokerError, match="None of the messages is about 'a'"):
+            broker.publish([make_message(broker, "b")], TIMEOUT, expected=Expected(key="a", position=0))
+        assert broker.log_info().last == 0
+
+    def test_the_last_message_about_a_key_is_known_whatever_its_event(self, broker: Broker) -> None:
+        assert broker.last_of("a") == 0
+        broker.publish(
+            [make_message(broker, "a"), make_message(broker, "a", "x.y"), make_message(broker, "b")], TIMEOUT
+        )
+        assert (broker.last_of("a"), broker.last_of("b"), broker.last_of("c")) == (2, 3, 0)
+
+    def test_the_first_of_some_events_about_a_key_is_found(self, broker: Broker) -> None:
+        for key, name in [("a", "x"), ("a", "y"), ("b", "z"), ("a", "z"), ("a", "y")]:
+            broker.publish([make_message(broker, key, name)], TIMEOUT)
+        assert broker.first_of("a", ["z", "y"], 0) == 2
+        assert broker.first_of("a", ["z"], 2) == 4
+        assert broker.first_of("a", ["y"], 2) == 5
+        assert broker.first_of("a", ["x"], 1) is None
+        assert broker.first_of("a", [], 0) is None
+        assert broker.first_of("c", ["x"], 0) is None
 
     def test_concurrent_publishes_are_each_stored_once(self, broker: Broker) -> None:
         batches = [make_messages(broker, 1 + number % 3) for number in range(40)]

@@ -15,7 +15,7 @@ import nats
 import pytest
 
 from byron.broker import nats_consumer
-from byron.broker.base import Broker, Claim, Consumer
+from byron.broker.base import Broker, Claim, Consumer, Expected
 from byron.broker.nats import NatsBroker
 from byron.events.codec import decode
 from byron.events.event import Message
@@ -212,6 +212,20 @@ class TestPublishing:
         assert own_broker.log_info().last in (1, count + 1)
         publish_surely(own_broker, messages)
         assert own_broker.log_info().last == count + 1
+
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_a_repeated_try_is_not_refused_because_of_the_first(
+        self, own_broker: NatsBroker, own_server: RealServer, count: int
+    ) -> None:
+        own_server.pause()
+        # The first try is answered after the second one has begun.
+        resume = threading.Timer(0.9, own_server.resume)
+        resume.start()
+        messages = [make_message(own_broker, "a", f"n{number}") for number in range(count)]
+        stored = own_broker.publish(messages, 2.0, expected=Expected(key="a", position=0))
+        resume.join()
+        assert [each.position for each in stored] == list(range(1, count + 1))
+        assert own_broker.log_info().last == count
 
     def test_nothing_that_a_stopped_server_did_not_take_is_sent_later(
         self, own_broker: NatsBroker, own_server: RealServer

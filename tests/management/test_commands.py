@@ -139,7 +139,7 @@ def test_models_that_were_not_generated_anew_are_an_error(library, monkeypatch):
     author = library.component.types["Author"]
     renamed = author.attributes[1].model_copy(update={"name": "birthDay"})
     changed = author.model_copy(update={"attributes": (author.attributes[0], renamed)})
-    new = author.model_copy(update={"name": "Shelf"})
+    new = author.model_copy(update={"name": "Attic"})
     content = library.component.content.model_copy(
         update={"types": (changed, *library.component.content.types[1:], new)}
     )
@@ -149,7 +149,7 @@ def test_models_that_were_not_generated_anew_are_an_error(library, monkeypatch):
 
     assert [problem.msg for problem in problems] == [
         "models.py of library is not that of its schema.yaml: Author differs in birth_day, born_on.",
-        "models.py of library is not that of its schema.yaml: there is no model Shelf.",
+        "models.py of library is not that of its schema.yaml: there is no model Attic.",
     ]
     assert problems[0].hint == "Run `manage.py generate`, then `manage.py migrate`."
 

@@ -1707,7 +1707,50 @@ COMMANDS = [
     ),
 ]
 
-CASES = [*TEXT, *STRUCTURE, *NAMES, *TYPES, *EVENTS, *COMMANDS]
+VERSIONS = [
+    _bad(
+        "versions of nothing",
+        """
+        name: A
+        namespace: B
+        content:
+          types: [{name: T, attributes: [{name: a, type: Int}]}]
+          commands:
+            - {name: q, type: query, returnType: T, version: true}
+            - {name: c, type: mutation, returnType: T, emit: {event: e}, version: true}
+            - {name: l, type: mutation, returnType: "[T!]!", parameters: [{name: id, type: ID!}], version: true}
+            - {name: i, type: mutation, returnType: Int, parameters: [{name: id, type: ID}], version: true}
+            - {name: n, type: mutation, returnType: T, version: 1}
+        """,
+        "6:54: B025 a query changes nothing; use type: mutation, or remove version:",
+        "7:75: B025 a new entity has no version yet; use update: or delete:, or remove version:",
+        '8:45: B025 version: is that of one entity, so returnType must be one of the types; it is "[T!]!"',
+        '9:45: B025 version: is that of one entity, so returnType must be one of the types; it is "Int"',
+        '9:95: B025 version: is that of the entity with the id given; add the parameter {name: id, type: "ID!"}',
+        '10:57: B013 "version" takes true or false, not "1"',
+    ),
+    _bad(
+        "names in the way of versions",
+        """
+        name: A
+        namespace: B
+        content:
+          types:
+            - {name: T, attributes: [{name: version, type: Int}]}
+            - {name: U, attributes: [{name: version, type: Int}]}
+          commands:
+            - name: m
+              type: mutation
+              returnType: T
+              parameters: [{name: id, type: ID!}, {name: version, type: Int}]
+              version: true
+        """,
+        "5:37: B025 each T gets a version by itself, since a command takes it; rename this attribute",
+        '11:50: B025 "version" is the argument that version: true adds; rename this parameter',
+    ),
+]
+
+CASES = [*TEXT, *STRUCTURE, *NAMES, *TYPES, *EVENTS, *COMMANDS, *VERSIONS]
 
 
 @pytest.mark.parametrize(("source", "located"), CASES)

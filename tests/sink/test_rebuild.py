@@ -66,6 +66,24 @@ def test_a_rebuild_mends_what_the_live_cache_has_wrong(component, library):
     assert difference(built, "library_author") == (0, 0, 0)
 
 
+def test_a_rebuild_has_the_versions_that_the_live_cache_has(component, library):
+    shelves = apps.get_model("library", "Shelf").objects.using("library")
+    for label in ("one", "two"):
+        component.mutate("makeShelf", label=label, count=0)
+    component.settle()
+    [one, two] = shelves.order_by("label")
+    component.mutate("fillShelf", id=one.pk, by=1, version="1")
+    component.settle()
+    before = dict(shelves.values_list("label", "version"))
+    assert before == {"one": 3, "two": 2}
+    shelves.filter(pk=two.pk).update(version=0)
+
+    built = rebuild(library, lambda: component.broker)
+
+    assert dict(shelves.values_list("label", "version")) == before
+    assert difference(built, "library_shelf") == (2, 1, 1)
+
+
 def test_a_rebuild_of_a_cache_that_is_right_writes_nothing(component, library):
     add_books(component, "one", "two")
     component.settle()

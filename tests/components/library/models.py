@@ -41,3 +41,11 @@ class Everything(CacheModel):
     books = fields.ReferenceListField(to="Book")
     friend = fields.ReferenceField(to="Everything", null=True)
     user_id = models.CharField(max_length=255, null=True)
+
+
+class Shelf(CacheModel):
+    id = models.CharField(max_length=255, primary_key=True)
+    version = fields.VersionField()
+    label = models.TextField(unique=True)
+    count = models.IntegerField()
+    above = fields.ReferenceField(to="Shelf", null=True)

@@ -1,0 +1,22 @@
+# ruff: noqa: RUF012
+import byron.cache.fields
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("library", "0001_initial"),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name="Shelf",
+            fields=[
+                ("id", models.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("version", byron.cache.fields.VersionField()),
+                ("label", models.TextField(unique=True)),
+                ("count", models.IntegerField()),
+                ("above", byron.cache.fields.ReferenceField(null=True, to="library.shelf")),
+            ],
+        ),
+    ]
