@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 
+from byron.exceptions import BrokerUnavailableError
+
 #: Seconds: what has not been answered by then is not answered soon. A publish takes some milliseconds.
 PATIENCE = 0.25
 
@@ -53,6 +55,14 @@ class Bulkhead:
             with self._changed:
                 del self._waiting[thread]
                 self._changed.notify()
+
+    @contextmanager
+    def broker_wait(self) -> Iterator[None]:
+        """Take a place to wait for the broker. Raises BrokerUnavailableError when there is none."""
+        with self.place() as admitted:
+            if not admitted:
+                raise BrokerUnavailableError("The broker keeps too many others waiting; nothing was sent.")
+            yield
 
     def _enter(self, thread: int) -> bool:
         with self._changed:

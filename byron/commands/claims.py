@@ -38,6 +38,7 @@ from typing import Any
 from byron.broker.base import Broker, Claim
 from byron.cache.applied import Standing, standing_of
 from byron.cache.lag import CacheLag
+from byron.commands.bulkhead import BULKHEAD
 from byron.conf import byron_settings
 from byron.events.event import Event
 from byron.events.ids import new_id
@@ -95,11 +96,12 @@ class Claims:
         broker = self._broker = self._connect()
         if self._began is None:
             self._began = monotonic()
-        made = self._claim(broker, key, holder)
-        if made is None:
-            raise CommandError(refusal, code="CONFLICT")
-        self._made[key] = made
-        self._require_fresh(broker, name)
+        with BULKHEAD.broker_wait():
+            made = self._claim(broker, key, holder)
+            if made is None:
+                raise CommandError(refusal, code="CONFLICT")
+            self._made[key] = made
+            self._require_fresh(broker, name)
         # Again: what the other's claim stood for may have arrived since.
         if is_taken():
             raise CommandError(refusal, code="CONFLICT")

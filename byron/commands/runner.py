@@ -14,6 +14,7 @@ from byron.broker.base import Broker
 from byron.broker.connection import broker_for
 from byron.cache.lag import CacheLag
 from byron.commands.access import check_access
+from byron.commands.bulkhead import BULKHEAD
 from byron.commands.claims import Claims
 from byron.commands.context import Context, component_models
 from byron.commands.declared import run_declared
@@ -125,17 +126,18 @@ class CommandRunner:
     ) -> Any:
         """Have it kept what is about to be published, and return what an answer made of that will say too."""
         plain = plain_value(self._component, command, value)
-        attempt.decide(
-            Decision(
-                value=plain,
-                fresh=tuple(sorted(fresh)),
-                events=tuple(
-                    announced(event, message.subject) for event, message in zip(events, messages, strict=True)
-                ),
-                mark=mark_of(messages[0]) if messages else "",
-                after=self._position,
+        with BULKHEAD.broker_wait():
+            attempt.decide(
+                Decision(
+                    value=plain,
+                    fresh=tuple(sorted(fresh)),
+                    events=tuple(
+                        announced(event, message.subject) for event, message in zip(events, messages, strict=True)
+                    ),
+                    mark=mark_of(messages[0]) if messages else "",
+                    after=self._position,
+                )
             )
-        )
         return plain
 
     def _value(self, context: Context, command: Command, arguments: Mapping[str, Any]) -> Any:
@@ -188,7 +190,8 @@ class CommandRunner:
         """Return the component's broker, with a log."""
         broker = broker_for(self.config.component.namespace)
         if broker is not self._ready:
-            self._position = broker.ensure_log().last
+            with BULKHEAD.broker_wait():
+                self._position = broker.ensure_log().last
             self._ready = broker
         return broker
 
@@ -197,9 +200,10 @@ class CommandRunner:
     ) -> Sequence[Event]:
         attempt = context.attempt
         try:
-            acknowledged = lock.publish(broker, messages, timeout, only_whole=attempt is not None)
-            if attempt is not None:
-                attempt.require_own(messages[0], acknowledged[0])
+            with BULKHEAD.broker_wait():
+                acknowledged = lock.publish(broker, messages, timeout, only_whole=attempt is not None)
+                if attempt is not None:
+                    attempt.require_own(messages[0], acknowledged[0])
         except (BrokerUnavailableError, CommandError, SupersededError, PartlyKnownError) as error:
             # Of no other error it is certain that nothing will be in the log.
             context.claims.release(wait=False)
