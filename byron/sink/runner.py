@@ -35,7 +35,7 @@ class Sink:
         """Prepare to consume; `connect` gives the broker, and is asked again whenever it went away."""
         self.config = config
         self.progress = Progress()
-        #: When the loop of `run` last turned, by the monotonic clock: it does so while broker or database are away, too.
+        #: When the loop of `run` last turned, by the monotonic clock. It turns while broker or database are away, too.
         self.turned = time.monotonic()
         self._connect = connect
         self._stop = threading.Event()
