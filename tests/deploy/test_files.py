@@ -64,9 +64,9 @@ def test_secrets_are_left_out_of_the_image(project):
 
 
 def test_the_image_is_made_of_what_exists(project):
-    context = (
-        project / "deploy" / yaml.safe_load((project / "deploy/compose.yaml").read_text())["x-app"]["build"]["context"]
-    )
+    services = yaml.safe_load((project / "deploy/compose.yaml").read_text())["services"]
+    [build] = [each["build"] for each in services.values() if "build" in each]
+    context = project / "deploy" / build["context"]
     if not (project / "manage.py").exists():
         pytest.skip("a project on paper")
     sources = [match.split()[:-1] for match in re.findall(r"^COPY (?!--from)(.*)$", dockerfile(project), re.MULTILINE)]
