@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults audit fuzz scenarios check format docs bench clean
+.PHONY: help demo test faults audit fuzz scenarios image check format docs bench clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -15,7 +15,7 @@ demo: $(BIN)/.installed  ## Run Hello, Byron! and leave it up; ONCE=1 ends by it
 	$(BIN)/python examples/demo.py --port $(PORT) $(if $(ONCE),--once)
 
 test: $(BIN)/.installed  ## Run the tests.
-	$(BIN)/python -m pytest -q -n 2 --ignore tests/faults --ignore tests/audit --ignore tests/fuzz
+	$(BIN)/python -m pytest -q -n 2 --ignore tests/faults --ignore tests/audit --ignore tests/fuzz --ignore tests/deploy/test_image.py
 
 faults: $(BIN)/.installed  ## Run the Sink's fault tests on real processes: some minutes.
 	$(BIN)/python -m pytest -q -n 2 tests/faults
@@ -28,6 +28,9 @@ fuzz: $(BIN)/.installed  ## Send what schemathesis makes up to a component's API
 
 scenarios: $(BIN)/.installed  ## Run the study case's three scenarios on real processes, with a report.
 	$(BIN)/python examples/perses/scenarios.py $(if $(ROUNDS),--rounds $(ROUNDS))
+
+image: $(BIN)/.installed  ## Build and run a component's image; BYRON_TEST_BUILDER=docker names the builder.
+	$(BIN)/python -m pytest -q -rs tests/deploy/test_image.py
 
 check: $(BIN)/.installed  ## Lint, check types, layers and the example's generated files.
 	$(BIN)/ruff check .

@@ -7,12 +7,15 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from django.conf import settings
+
 import byron
 from byron.codegen.component import component_files
+from byron.codegen.deployment import DeployedComponent, deployment_plan
 from byron.codegen.plan import Change, Owner, Plan, PlannedFile, write_file
 from byron.codegen.templates import COMPONENT, PROJECT, format_python, render, template_files
 from byron.exceptions import GenerationError
@@ -62,6 +65,8 @@ def create_project(name: str, directory: Path, *, schema: Path | None = None, na
             planned = PlannedFile(path=file, text=content, owner=Owner.DEVELOPER, executable=file == "manage.py")
             write_file(workplace / file, planned)
         _write_component(workplace / label, component, label, text)
+        deployed = DeployedComponent(label=label, component=component, directory=workplace / label)
+        deployment_plan(workplace, [deployed]).apply()
     return directory
 
 
@@ -82,6 +87,18 @@ def add_component(name: str, project: Path, *, schema: Path | None = None, names
 def component_plan(config: ComponentConfig) -> Plan:
     """Return what `manage.py generate` does for an installed component."""
     return Plan(Path(config.path), component_files(config.component, config.label))
+
+
+def installed_plans(components: Sequence[ComponentConfig]) -> list[Plan]:
+    """Return what `manage.py generate` does: a plan for each component, and one for the project that runs them.
+
+    Settings without BASE_DIR, or whose BASE_DIR has no manage.py, are no project that is deployed.
+    """
+    plans = [component_plan(config) for config in components]
+    project = getattr(settings, "BASE_DIR", None)
+    if project is not None and (Path(project) / "manage.py").exists():
+        plans.append(deployment_plan(Path(project), components))
+    return plans
 
 
 def schema_text(label: str, schema: Path | None, namespace: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
@@ -34,6 +35,8 @@ class Sink:
         """Prepare to consume; `connect` gives the broker, and is asked again whenever it went away."""
         self.config = config
         self.progress = Progress()
+        #: When the loop of `run` last turned, by the monotonic clock. It turns while broker or database are away, too.
+        self.turned = time.monotonic()
         self._connect = connect
         self._stop = threading.Event()
         self._membership = Membership(config.alias, config.consumer_name)
@@ -56,11 +59,13 @@ class Sink:
         """Apply events until `stop` is called; wait while the broker or the database is away."""
         if not self.config.component.handlers:
             log.info("idle component=%s reason='schema.yaml declares no handlers'", self.config.label)
-            self._stop.wait()
+            while not self._stop.wait(_BEAT):
+                self.turned = time.monotonic()
             return
         try:
             while not self._stop.is_set():
                 self._tend()
+                self.turned = time.monotonic()
                 self._stop.wait(_BEAT)
         finally:
             self._end()
@@ -106,6 +111,7 @@ class Sink:
             self._assign([])
             for _, thread in self._running.values():
                 thread.join(_BEAT)
+            self.turned = time.monotonic()
             self._try_quietly(self._membership.beat)
         self._try_quietly(self._membership.leave)
         connections[self.config.alias].close()

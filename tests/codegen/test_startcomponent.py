@@ -19,6 +19,8 @@ LISTINGS = Path(__file__).parent.parent / "schema" / "listings"
 LIBRARY = Path(__file__).parent.parent / "components" / "library" / "schema.yaml"
 
 EXAMPLE_TREE = [
+    ".byron.json",
+    ".dockerignore",
     ".env",
     ".env.example",
     ".gitignore",
@@ -28,6 +30,27 @@ EXAMPLE_TREE = [
     "config/settings.py",
     "config/urls.py",
     "config/wsgi.py",
+    "deploy/.env.example",
+    "deploy/Dockerfile",
+    "deploy/compose.yaml",
+    "deploy/k8s/base/account.yaml",
+    "deploy/k8s/base/api.yaml",
+    "deploy/k8s/base/kustomization.yaml",
+    "deploy/k8s/base/migrate.yaml",
+    "deploy/k8s/base/network.yaml",
+    "deploy/k8s/base/sinks.yaml",
+    "deploy/k8s/nats/kustomization.yaml",
+    "deploy/k8s/nats/nats.conf",
+    "deploy/k8s/nats/nats.yaml",
+    "deploy/k8s/overlays/development/caches.yaml",
+    "deploy/k8s/overlays/development/kustomization.yaml",
+    "deploy/k8s/overlays/production/kustomization.yaml",
+    "deploy/k8s/scaling/api.yaml",
+    "deploy/k8s/scaling/kustomization.yaml",
+    "deploy/k8s/sink-scaling/kustomization.yaml",
+    "deploy/k8s/sink-scaling/sinks.yaml",
+    "deploy/nats.conf",
+    "deploy/wheels/README.md",
     "manage.py",
     "pupils/.byron.json",
     "pupils/__init__.py",
@@ -47,6 +70,7 @@ EXAMPLE_TREE = [
     "pupils/tests/__init__.py",
     "pupils/tests/test_pupils.py",
     "pyproject.toml",
+    "requirements-dev.txt",
     "requirements.txt",
 ]
 
@@ -177,12 +201,14 @@ def test_the_command_says_an_error_in_one_line_without_a_traceback(tmp_path):
 def test_in_a_project_it_adds_a_component_beside_the_others(tmp_path):
     create_project("pupils", tmp_path / "project")
     project, state = tmp_path / "project", tmp_path / "state"
-    before = {file: (project / file).read_bytes() for file in EXAMPLE_TREE}
+    # What deploys the project is to change with it.
+    kept = [file for file in EXAMPLE_TREE if not file.startswith("deploy/") and file != ".byron.json"]
+    before = {file: (project / file).read_bytes() for file in kept}
 
     made = run(["manage.py", "startcomponent", "grades", "--namespace", "Calisto"], project, state)
 
     assert "Its API answers at /grades/graphql/." in made.stdout
-    assert {file: (project / file).read_bytes() for file in EXAMPLE_TREE} == before
+    assert {file: (project / file).read_bytes() for file in kept} == before
     assert "no issues" in run(["manage.py", "check"], project, state).stdout
     assert " passed" in run(["-m", "pytest", "-q", "-p", "no:cacheprovider", "grades"], project, state).stdout
     again = run(["manage.py", "startcomponent", "grades"], project, state, check=False)

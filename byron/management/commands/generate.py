@@ -7,13 +7,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from byron.codegen.plan import Action
-from byron.codegen.project import component_plan
+from byron.codegen.project import installed_plans
 from byron.exceptions import GenerationError
 from byron.management.preparation import require_components
 
 
 class Command(BaseCommand):
-    help = "Write what schema.yaml asks for: models, migrations, GraphQL schema, first versions of functions."
+    help = "Write what schema.yaml asks for: models, migrations, GraphQL schema, first functions, and deployment files."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         looking = options["check"] or options["dry_run"]
         stale = False
         try:
-            plans = [component_plan(config) for config in require_components()]
+            plans = installed_plans(require_components())
             for changes, plan in [(plan.changes(), plan) for plan in plans]:
                 for change in changes:
                     if change.action is not Action.KEEP:

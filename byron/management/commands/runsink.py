@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -14,6 +16,7 @@ from byron.broker.connection import broker_for, close_brokers
 from byron.cache.roles import Role
 from byron.management.preparation import prepare
 from byron.management.processes import tell_ready
+from byron.management.sink_alive import AliveFileError, alive_file
 from byron.management.sink_report import reporting
 from byron.schema.installed import ComponentConfig
 from byron.sink.runner import Sink
@@ -26,12 +29,21 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("components", nargs="*", metavar="COMPONENT", help="Run these only; default: all.")
+        parser.add_argument(
+            "--alive",
+            type=Path,
+            metavar="FILE",
+            help="Touch this file whenever the Sinks' loops turn, for health checks.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         chosen = _chosen(prepare(Role.SINK), options["components"])
         sinks = [Sink(config, partial(broker_for, config.component.namespace)) for config in chosen]
-        with reporting(sinks):
-            failures = run_until_signalled(sinks)
+        try:
+            with alive_file(options["alive"], sinks) if options["alive"] else nullcontext(), reporting(sinks):
+                failures = run_until_signalled(sinks)
+        except AliveFileError as error:
+            raise CommandError(str(error)) from error
         close_brokers()
         if failures:
             raise CommandError("\n".join(str(error) for error in failures))

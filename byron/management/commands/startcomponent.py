@@ -8,8 +8,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from byron.codegen.deployment import DeployedComponent, deployment_plan
 from byron.codegen.project import add_component, component_label, create_project
 from byron.exceptions import GenerationError, SchemaError
+from byron.schema.installed import SCHEMA_FILE, ComponentConfig, installed_components
+from byron.schema.reader import read_component
 
 
 class Command(BaseCommand):
@@ -33,7 +36,14 @@ class Command(BaseCommand):
             if project is not None:
                 if options["directory"]:
                     raise CommandError("--directory is for a new project; here the component goes beside the others.")
+                deployed: list[ComponentConfig | DeployedComponent] = list(installed_components())
+                if deployed:
+                    # Before anything is made: files that were edited by hand stop it.
+                    deployment_plan(Path(project), deployed).changes()
                 made = add_component(name, Path(project), schema=schema, namespace=namespace)
+                component = read_component(made / SCHEMA_FILE)
+                deployed.append(DeployedComponent(label=label, component=component, directory=made))
+                deployment_plan(Path(project), deployed).apply()
             else:
                 directory = options["directory"] or Path(label)
                 made = create_project(name, directory, schema=schema, namespace=namespace)

@@ -45,6 +45,8 @@ DATABASE_ROUTERS = ["byron.cache.routers.CacheRouter"]
 
 # The event log. Empty in development: a broker is started here, one for each namespace.
 BYRON_BROKER_URL = env.str("BYRON_BROKER_URL", default="")
+# Servers of a cluster that keep the log, from when it is created on: 3 in production.
+BYRON_BROKER_REPLICAS = env.int("BYRON_BROKER_REPLICAS", default=1)
 # Events of different keys are applied side by side in so many lanes, which several runsink processes share.
 BYRON_SINK_LANES = env.int("BYRON_SINK_LANES", default=1)
 
