@@ -42,8 +42,16 @@ class OutcomeUnknownError(BrokerError):
     event_ids: tuple[str, ...] = ()
 
 
-class PublishDeniedError(BrokerError):
+class BrokerPermissionError(BrokerError):
+    """The broker's permissions do not allow this process what it tried."""
+
+
+class PublishDeniedError(BrokerPermissionError):
     """The broker's permissions do not allow this process to publish on that subject."""
+
+
+class SubscribeDeniedError(BrokerPermissionError):
+    """The broker's permissions do not allow this process to subscribe to that subject."""
 
 
 class ConsumerLostError(BrokerError):

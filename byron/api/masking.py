@@ -8,7 +8,13 @@ from typing import Any
 from graphql import FieldNode, GraphQLError
 
 from byron.events.ids import new_id
-from byron.exceptions import BrokerUnavailableError, CommandError, OutcomeUnknownError, PublishDeniedError
+from byron.exceptions import (
+    BrokerUnavailableError,
+    CommandError,
+    OutcomeUnknownError,
+    PublishDeniedError,
+    SubscribeDeniedError,
+)
 from byron.schema.installed import ComponentConfig
 
 log = logging.getLogger("byron.api")
@@ -20,6 +26,7 @@ _CODES: dict[type[Exception], tuple[str, str]] = {
     ),
     OutcomeUnknownError: ("OUTCOME_UNKNOWN", "The event log did not confirm in time; the change may or may not come."),
     PublishDeniedError: ("FORBIDDEN_EVENT", "This component is not allowed to emit that event."),
+    SubscribeDeniedError: ("FORBIDDEN_EVENT", "This component is not allowed to hear the event log's answers."),
 }
 
 PARSE_FAILED = "GRAPHQL_PARSE_FAILED"

@@ -17,6 +17,7 @@ from byron.commands.access import check_access
 from byron.commands.claims import Claims
 from byron.commands.context import Context, component_models
 from byron.commands.declared import run_declared
+from byron.commands.emissions import refuse_undeclared
 from byron.commands.functions import COMMANDS, HOOKS, load_function
 from byron.commands.results import check_result, load_rows
 from byron.commands.time_limit import TimeLimit
@@ -76,6 +77,7 @@ class CommandRunner:
         try:
             with TimeLimit(byron_settings().api_command_timeout, self.config.alias, command.name):
                 value = self._value(context, command, arguments)
+            refuse_undeclared(command, context.emitted)
             messages = [self._payloads.write(event) for event in context.emitted]
             broker = self._broker() if messages else None
             timeout = context.claims.time_to_publish(byron_settings().publish_timeout)

@@ -11,6 +11,8 @@ import sys
 from django.conf import settings
 from django.core.management import ManagementUtility
 
+from byron.management.outside import settings_of_environment
+
 _SPELLINGS = {"component init": ["startcomponent"]}
 
 _OF_A_PROJECT = frozenset({"dev", "generate", "migrate", "runserver", "runsink", "serve"})
@@ -24,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     if outside and given[1:2] and given[1] in _OF_A_PROJECT:
         sys.exit(f"`{given[1]}` belongs to a project: run `python manage.py {given[1]}` in its folder.")
     if outside:
-        settings.configure(INSTALLED_APPS=["byron"])
+        settings.configure(INSTALLED_APPS=["byron"], **settings_of_environment())
     utility = ManagementUtility(given)
     utility.prog_name = os.path.basename(given[0])
     utility.execute()

@@ -45,6 +45,10 @@ DATABASE_ROUTERS = ["byron.cache.routers.CacheRouter"]
 
 # The event log. Empty in development: a broker is started here, one for each namespace.
 BYRON_BROKER_URL = env.str("BYRON_BROKER_URL", default="")
+# As whom, where the address does not say it, and who vouches for the broker: see `byron infrastructure config`.
+BYRON_BROKER_CREDENTIALS = env.str("BYRON_BROKER_CREDENTIALS", default="")
+BYRON_BROKER_API = env.str("BYRON_BROKER_API", default="")
+BYRON_BROKER_CA = env.str("BYRON_BROKER_CA", default="")
 # Events of different keys are applied side by side in so many lanes, which several runsink processes share.
 BYRON_SINK_LANES = env.int("BYRON_SINK_LANES", default=1)
 
