@@ -53,14 +53,18 @@ class Wanted:
 
 
 def find_deployables(namespace: str, paths: Sequence[Path]) -> list[Deployable]:
-    """Return what runs together, by the folders of projects and components; this project's components come first.
+    """Return what runs together, by the folders of projects and components; without any, this project.
 
+    This project's own folder stands for all of its components, also for those that settings.py takes from elsewhere.
     Raises BrokerError for a folder without components, for one component too many, and for one of another namespace;
     SchemaError for a schema with problems.
     """
     if not _NAMESPACE.fullmatch(namespace):
         raise BrokerError(f"{namespace!r} cannot name a namespace: a letter and then only letters and digits can.")
-    found = [*_installed(), *(_deployable(path) for path in paths)]
+    here = _installed()
+    found = [here if here is not None and _is_here(path) else _deployable(path) for path in paths]
+    if not paths and here is not None:
+        found = [here]
     if not found:
         raise BrokerError("Name the folders of the system's projects or components.")
     names = [each.name for each in found]
@@ -73,15 +77,20 @@ def find_deployables(namespace: str, paths: Sequence[Path]) -> list[Deployable]:
     return found
 
 
-def _installed() -> list[Deployable]:
+def _installed() -> Deployable | None:
     configs = installed_components()
     for config in configs:
         if config.schema_problems:
             raise SchemaError(config.schema_problems)
-    if not configs:
-        return []
-    folder = Path(getattr(settings, "BASE_DIR", "") or Path.cwd())
-    return [_together(folder, [config.component for config in configs])]
+    return _together(_base(), [config.component for config in configs]) if configs else None
+
+
+def _base() -> Path:
+    return Path(getattr(settings, "BASE_DIR", "") or Path.cwd())
+
+
+def _is_here(path: Path) -> bool:
+    return path.resolve() == _base().resolve()
 
 
 def _deployable(path: Path) -> Deployable:
