@@ -9,8 +9,10 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.exceptions import ImproperlyConfigured
 
 from byron.api.authentication import require_pyjwt
+from byron.broker.access import configured_access
 from byron.commands.functions import COMMANDS, HANDLERS, HOOKS, load_function, signature_misfit
 from byron.conf import PREFIX, ByronSettings, byron_settings
 from byron.exceptions import ContractError, KeysUnavailableError, MissingExtraError
@@ -36,6 +38,30 @@ def check_broker(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
             "Only under DEBUG does Byron start a broker by itself.",
             id="byron.E001",
         )
+    ]
+
+
+@register(TAG)
+def check_broker_access(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """The broker's credentials must be usable, and schema.yaml say what they are to allow."""
+    if not byron_settings().broker_url:
+        return []
+    try:
+        configured_access()
+    except ImproperlyConfigured as error:
+        hint = "Give this process the file of its role that `byron infrastructure config` wrote, and others no access."
+        return [Error(str(error), hint=hint, id="byron.E015")]
+    if not byron_settings().broker_credentials:
+        return []
+    return [
+        Warning(
+            f"The broker will refuse what these mutations of {config.label} emit: "
+            f"{', '.join(config.component.silent_mutations)}.",
+            hint="Say so under `emits:` in schema.yaml (`[]` for nothing), then run `byron infrastructure config`.",
+            id="byron.W004",
+        )
+        for config in installed_components()
+        if not config.schema_problems and config.component.silent_mutations
     ]
 
 

@@ -20,6 +20,12 @@ class ByronSettings:
 
     #: Address of the NATS server, e.g. `nats://user:password@broker:4222`. Empty under DEBUG: the embedded broker.
     broker_url: str = ""
+    #: File with the nkey seed by which this process proves to the broker who it is. Empty: what the address says.
+    broker_credentials: str = ""
+    #: File with the certificates of those who may vouch for the broker's own. Empty: the system's, if it speaks TLS.
+    broker_ca: str = ""
+    #: Beginning of the subjects of JetStream's API where the broker's accounts give it another one. Empty: `$JS.API`.
+    broker_api: str = ""
     #: Copies of the event log that the brokers keep: 1 for a single server, 3 for a cluster in production.
     broker_replicas: int = 1
     #: Seconds that a mutation may wait for the broker to acknowledge its events.

@@ -42,7 +42,11 @@ class OutcomeUnknownError(BrokerError):
     event_ids: tuple[str, ...] = ()
 
 
-class PublishDeniedError(BrokerError):
+class BrokerPermissionError(BrokerError):
+    """The broker's permissions do not allow this process what it tried."""
+
+
+class PublishDeniedError(BrokerPermissionError):
     """The broker's permissions do not allow this process to publish on that subject."""
 
 
@@ -56,6 +60,10 @@ class SupersededError(ByronError):
 
 class StaleVersionError(BrokerError):
     """The log holds more about a key than was expected; nothing was stored."""
+
+
+class SubscribeDeniedError(BrokerPermissionError):
+    """The broker's permissions do not allow this process to subscribe to that subject."""
 
 
 class ConsumerLostError(BrokerError):

@@ -17,7 +17,7 @@ from byron.cache.checkpoint import last_position
 from byron.cache.members import living_members
 from byron.cache.migrations import is_pending
 from byron.cache.parked import open_events
-from byron.exceptions import ByronError, LogMismatchError
+from byron.exceptions import BrokerPermissionError, ByronError, LogMismatchError
 from byron.schema.installed import ComponentConfig, installed_components
 
 #: Caches seen with all their migrations; a look at the files costs too much for every request.
@@ -127,6 +127,8 @@ def _broker(namespace: str) -> BrokerState:
         return BrokerState(broker="ok, with no log yet", last=0)
     except ImproperlyConfigured:
         return BrokerState(broker="not configured")
+    except BrokerPermissionError:
+        return BrokerState(broker="forbidden")
     except ByronError:
         return BrokerState(broker="unreachable")
 

@@ -12,7 +12,13 @@ from graphql import FieldNode, GraphQLError
 
 from byron.cache.trouble import is_unavailable, remedy_for
 from byron.events.ids import new_id
-from byron.exceptions import BrokerUnavailableError, CommandError, OutcomeUnknownError, PublishDeniedError
+from byron.exceptions import (
+    BrokerUnavailableError,
+    CommandError,
+    OutcomeUnknownError,
+    PublishDeniedError,
+    SubscribeDeniedError,
+)
 from byron.schema.installed import ComponentConfig
 
 log = logging.getLogger("byron.api")
@@ -24,6 +30,7 @@ _CODES: dict[type[Exception], tuple[str, str]] = {
     ),
     OutcomeUnknownError: ("OUTCOME_UNKNOWN", "The event log did not confirm in time; the change may or may not come."),
     PublishDeniedError: ("FORBIDDEN_EVENT", "This component is not allowed to emit that event."),
+    SubscribeDeniedError: ("FORBIDDEN_EVENT", "This component is not allowed to hear the event log's answers."),
 }
 
 PARSE_FAILED = "GRAPHQL_PARSE_FAILED"

@@ -224,12 +224,20 @@ class Broker(Closing):
         """
 
     @abstractmethod
-    def get(self, position: int) -> StoredMessage | None:
-        """Return the message at a position, or None when the log has none there."""
+    def get(self, position: int, *, reader: str = "") -> StoredMessage | None:
+        """Return the message at a position, or None when the log has none there.
+
+        `reader` names a consumer that nobody reads at the moment: who may not read the whole log, reads by what
+        an administrator has prepared under that name. Raises PublishDeniedError when that does not show the message.
+        """
 
     @abstractmethod
-    def find(self, subject: str, event_id: str, after: int) -> int | None:
-        """Return the position, beyond `after`, of the message with this id on this subject, or None."""
+    def find(self, subject: str, event_id: str, after: int, *, reader: str = "") -> int | None:
+        """Return the position, beyond `after`, of the message with this id on this subject, or None.
+
+        `reader` is the consumer of who asks: its name and `-find` is that of another, made for the search, when the
+        broker has one prepared under the name and so does not let this process read the whole log.
+        """
 
     @abstractmethod
     def consumer(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from byron.broker.access import PLAIN, configured_access
 from byron.broker.base import Broker
 from byron.broker.nats import NatsBroker
 from byron.broker.server import ensure_running
@@ -32,7 +33,8 @@ def broker_for(namespace: str) -> Broker:
     """Return this process's broker of a namespace, the same one at every call.
 
     The embedded broker is started on need, again when it has ended meanwhile. Raises
-    ImproperlyConfigured when no broker is configured, BrokerError when the embedded one fails.
+    ImproperlyConfigured when no broker is configured or its credentials cannot be used, BrokerError when the
+    embedded one fails.
     """
     key = namespace.lower()
     with _lock:
@@ -47,7 +49,9 @@ def broker_for(namespace: str) -> Broker:
             if opened.url == url:
                 return opened.broker
             opened.broker.close()
-        broker = NatsBroker(namespace, url, replicas=byron_settings().broker_replicas)
+        # The embedded broker knows one user, whom its address names.
+        access = configured_access() if byron_settings().broker_url else PLAIN
+        broker = NatsBroker(namespace, url, replicas=byron_settings().broker_replicas, access=access)
         _opened[key] = _Opened(url=url, broker=broker)
         return broker
 

@@ -186,13 +186,13 @@ class MemoryBroker(Broker):
                     return max(0.0, time() - (message.logged or 0.0))
         return 0.0
 
-    def get(self, position: int) -> StoredMessage | None:
+    def get(self, position: int, *, reader: str = "") -> StoredMessage | None:
         with self._changed:
             self._require_available()
             self._log_info()
             return self.messages[position - 1] if 0 < position <= len(self.messages) else None
 
-    def find(self, subject: str, event_id: str, after: int) -> int | None:
+    def find(self, subject: str, event_id: str, after: int, *, reader: str = "") -> int | None:
         with self._changed:
             self._require_available()
             self._log_info()

@@ -12,23 +12,26 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from byron.broker import nats_api
+from byron.broker import nats_api, nats_durable
+from byron.broker.access import PLAIN, Access
 from byron.broker.base import Acknowledgement, Broker, Claim, Expected, LogInfo
 from byron.broker.nats_api import call_api, find, stream_config
 from byron.broker.nats_claims import NatsClaims
 from byron.broker.nats_consumer import NatsConsumer
-from byron.broker.nats_durable import consumer_config
 from byron.broker.nats_link import Link
 from byron.broker.nats_publisher import Publisher
+from byron.broker.nats_reading import is_restricted, read_at, search
 from byron.broker.nats_session import Request, Session, UnansweredError, public_addresses
 from byron.broker.nats_signals import NatsListener, send_signal
 from byron.events.event import Message, StoredMessage
 from byron.events.subjects import (
     SLOTS,
+    claims_stream,
     event_filters,
     event_subject,
     key_filter,
     namespace_filter,
+    search_reader,
     signal_subject,
     stream_name,
 )
@@ -54,7 +57,14 @@ class NatsBroker(Broker):
     supports_persistence = True
 
     def __init__(
-        self, namespace: str, url: str, *, replicas: int = 1, name: str = "byron", connect_timeout: float = 2.0
+        self,
+        namespace: str,
+        url: str,
+        *,
+        replicas: int = 1,
+        name: str = "byron",
+        connect_timeout: float = 2.0,
+        access: Access = PLAIN,
     ) -> None:
         """Remember where the broker is. Raises BrokerError for an unusable URL."""
         super().__init__(namespace)
@@ -66,6 +76,7 @@ class NatsBroker(Broker):
         self._replicas = replicas
         self._name = name
         self._connect_timeout = connect_timeout
+        self._access = access
         self._stream = stream_name(namespace)
         self._closed = False
         self._start_anew()
@@ -81,7 +92,9 @@ class NatsBroker(Broker):
             if self._closed:
                 raise BrokerUnavailableError("The broker object is closed.")
             if self._link is None or self._publisher is None:
-                self._link = Link(self._url, name=self._name, connect_timeout=self._connect_timeout)
+                self._link = Link(
+                    self._url, name=self._name, connect_timeout=self._connect_timeout, access=self._access
+                )
                 self._publisher = Publisher(self._link, self.namespace, self._stream)
             return self._link, self._publisher
 
@@ -207,12 +220,19 @@ class NatsBroker(Broker):
         found: dict[str, Any] = answer["message"]
         return found
 
-    def get(self, position: int) -> StoredMessage | None:
-        return self._call(self._read, {"seq": position}) if position > 0 else None
+    def get(self, position: int, *, reader: str = "") -> StoredMessage | None:
+        return self._call(self._get, position, reader) if position > 0 else None
+
+    async def _get(self, position: int, reader: str) -> StoredMessage | None:
+        if reader and await is_restricted(session := await self._session(), self._stream, reader):
+            found = await read_at(session, self._stream, reader, position)
+            if found is not None:
+                return found
+        return await self._read({"seq": position})
 
     async def _read(self, question: Mapping[str, Any]) -> StoredMessage | None:
         session = await self._session()
-        request = Request(subject=f"$JS.API.DIRECT.GET.{self._stream}", body=json.dumps(question).encode())
+        request = Request(subject=session.api(f"DIRECT.GET.{self._stream}"), body=json.dumps(question).encode())
         try:
             answer = await session.exchange([request], nats_api.API_TIMEOUT)
         except UnansweredError as error:
@@ -234,10 +254,12 @@ class NatsBroker(Broker):
             logged=datetime.fromisoformat(headers["Nats-Time-Stamp"]).timestamp(),
         )
 
-    def find(self, subject: str, event_id: str, after: int) -> int | None:
-        return self._call(self._find, subject, event_id, after)
+    def find(self, subject: str, event_id: str, after: int, *, reader: str = "") -> int | None:
+        return self._call(self._find, subject, event_id, after, reader)
 
-    async def _find(self, subject: str, event_id: str, after: int) -> int | None:
+    async def _find(self, subject: str, event_id: str, after: int, reader: str) -> int | None:
+        if reader and await is_restricted(session := await self._session(), self._stream, reader):
+            return await search(session, self._stream, search_reader(reader), subject, event_id, after)
         while True:
             stored = await self._read({"seq": after + 1, "next_by_subj": subject})
             if stored is None or stored.headers.get("ce-id") == event_id:
@@ -258,10 +280,32 @@ class NatsBroker(Broker):
         if not events:
             raise BrokerError(f"Consumer {name!r} needs the name of at least one event.")
         filters = event_filters(self.namespace, events, slots)
-        config = consumer_config(name, filters, after, durable=durable)
+        config = nats_durable.consumer_config(name, filters, after, durable=durable)
         consumer = NatsConsumer(self._connection()[0], self._stream, config)
         self._call(consumer.start)
         return consumer
+
+    def prepare(self, readers: Mapping[str, Sequence[str]], slots: Mapping[str, Sequence[int]]) -> list[str]:
+        """Make what processes need that may not make it: the log, the claims' bucket, and consumers by their names.
+
+        `readers` are the events that each consumer is to read, `slots` those of which it reads not all. Returns what
+        was made or changed. For administrators; raises BrokerError.
+        """
+        return self._call(self._prepare, readers, slots)
+
+    async def _prepare(self, readers: Mapping[str, Sequence[str]], slots: Mapping[str, Sequence[int]]) -> list[str]:
+        session = await self._session()
+        done = []
+        if await find(session, f"STREAM.INFO.{self._stream}") is None:
+            done.append(f"stream {self._stream}")
+        await self._ensure_log()
+        if await self._claims()[1].prepare(session):
+            done.append(f"stream {claims_stream(self.namespace)}")
+        for name, events in readers.items():
+            filters = event_filters(self.namespace, events, slots.get(name, range(SLOTS)))
+            if await nats_durable.prepare(session, self._stream, name, filters):
+                done.append(f"consumer {name}")
+        return done
 
     def signal(self, topic: str) -> None:
         send_signal(self._connection()[0], signal_subject(self.namespace, topic))

@@ -73,16 +73,16 @@ def parse_answer(data: bytes, headers: Mapping[str, str] | None) -> dict[str, An
 
 
 async def call_api(session: Session, subject: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Send a request to `$JS.API.<subject>` and return its answer.
+    """Send a request to JetStream's API and return its answer; `subject` is what comes after `$JS.API.`.
 
     Raises BrokerUnavailableError without an answer, JetStreamError and BrokerError otherwise.
     """
     encoded = json.dumps(body).encode() if body is not None else b""
     try:
-        message = await session.exchange([Request(subject=f"$JS.API.{subject}", body=encoded)], API_TIMEOUT)
+        message = await session.exchange([Request(subject=session.api(subject), body=encoded)], API_TIMEOUT)
         return parse_answer(message.data, message.headers)
     except UnansweredError as error:
-        raise BrokerUnavailableError(f"The broker did not answer $JS.API.{subject}: {error}") from error
+        raise BrokerUnavailableError(f"The broker did not answer {session.api(subject)}: {error}") from error
     except NoResponderError as error:
         raise BrokerUnavailableError("The broker answers, but its JetStream is off or not ready.") from error
 

@@ -27,6 +27,7 @@ from byron.broker.nats_api import (
     NoResponderError,
     bucket_config,
     call_api,
+    find,
     parse_answer,
 )
 from byron.broker.nats_link import Link
@@ -164,6 +165,13 @@ class NatsClaims:
         said = json.loads(base64.b64decode(message["data"]))
         claim = Claim(name=name, holder=said["holder"], number=message["seq"], note=said["note"])
         return claim, said["token"]
+
+    async def prepare(self, session: Session) -> bool:
+        """Make the bucket; return whether it was missing. For those who claim and may not make it."""
+        if await find(session, f"STREAM.INFO.{self._stream}") is not None:
+            return False
+        await self._ensure(session)
+        return True
 
     async def _ensure(self, session: Session) -> None:
         config = bucket_config(self._stream, [claim_subject(self._namespace, ">")], self._replicas)

@@ -17,12 +17,13 @@ from nats.errors import Error as NatsError
 from nats.js.api import Header
 
 from byron.broker.base import Consumer
+from byron.broker.denials import Denied
 from byron.broker.nats_api import SECOND, find
 from byron.broker.nats_durable import place, require_log
 from byron.broker.nats_link import Link
 from byron.broker.nats_session import Session
 from byron.events.event import StoredMessage
-from byron.exceptions import BrokerError, BrokerUnavailableError, ConsumerLostError
+from byron.exceptions import BrokerError, BrokerPermissionError, BrokerUnavailableError, ConsumerLostError
 
 logger = logging.getLogger("byron.broker")
 
@@ -209,6 +210,7 @@ class NatsConsumer(Consumer):
     async def _pump(self, delivery: _Delivery) -> None:
         """Ask for messages whenever there is room, until the delivery breaks."""
         delivery.session.wakes.add(delivery.wake)
+        delivery.session.watch(self._next_subject(delivery.session), self._forbidden(delivery))
         while delivery.session.is_alive and not delivery.broken:
             await self._ask(delivery)
             try:
@@ -219,6 +221,18 @@ class NatsConsumer(Consumer):
                 if delivery.outstanding and monotonic() - delivery.heard > _SILENCE:
                     delivery.break_off("silence")
         delivery.session.wakes.discard(delivery.wake)
+
+    def _forbidden(self, delivery: _Delivery) -> Denied:
+        """Return what ends the reader for good reason, instead of a silence that nobody can explain."""
+
+        def end(error: BrokerPermissionError) -> None:
+            self._fail(error)
+            delivery.break_off("denied")
+
+        return end
+
+    def _next_subject(self, session: Session) -> str:
+        return session.api(f"CONSUMER.MSG.NEXT.{self._stream}.{self._name}")
 
     async def _open(self, session: Session) -> _Delivery:
         """Make the consumer stand where it is to start, and subscribe to it."""
@@ -237,6 +251,7 @@ class NatsConsumer(Consumer):
         async def receive(message: Msg) -> None:
             await self._receive(delivery, message)
 
+        session.watch(f"{inbox}.*", self._forbidden(delivery))
         try:
             delivery.subscription = await session.subscribe(f"{inbox}.*", receive)
         except NatsError as error:
@@ -245,6 +260,8 @@ class NatsConsumer(Consumer):
 
     async def _end(self, delivery: _Delivery) -> None:
         delivery.session.wakes.discard(delivery.wake)
+        delivery.session.unwatch(self._next_subject(delivery.session))
+        delivery.session.unwatch(f"{delivery.inbox}.*")
         try:
             await delivery.subscription.unsubscribe()
         except NatsError as error:
@@ -272,8 +289,12 @@ class NatsConsumer(Consumer):
             "expires": _REQUEST_LIFETIME * SECOND,
             "idle_heartbeat": int(_HEARTBEAT * SECOND),
         }
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}"
-        await self._send(delivery, subject, json.dumps(request).encode(), f"{delivery.inbox}.{delivery.requests}")
+        await self._send(
+            delivery,
+            self._next_subject(delivery.session),
+            json.dumps(request).encode(),
+            f"{delivery.inbox}.{delivery.requests}",
+        )
 
     async def _receive(self, delivery: _Delivery, message: Msg) -> None:
         if delivery.broken or self._closed:

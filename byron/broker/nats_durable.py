@@ -51,11 +51,14 @@ async def require_log(session: Session, stream: str, after: int) -> None:
 async def place(session: Session, stream: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the consumer's INFO, after making it one that stands where its configuration starts.
 
-    JetStream cannot move a consumer, so one that stands elsewhere is replaced. Reading goes on
-    where the Cache says, and what the old one knew is of no use.
+    One that an administrator has prepared is moved, which takes no right to choose what is read. Any other one that
+    stands elsewhere is replaced, since servers before 2.14 cannot move a consumer. Reading goes on where the
+    Cache says, and what the old one knew is of no use.
     """
     name = config["name"]
     found = await find(session, f"CONSUMER.INFO.{stream}.{name}")
+    if found is not None and is_prepared(found) and set(config["filter_subjects"]) <= filters_of(found):
+        return await move(session, stream, name, config["opt_start_seq"])
     if found is not None and _stands_at_start(found, config):
         return found
     if found is not None:
@@ -68,13 +71,47 @@ async def place(session: Session, stream: str, config: Mapping[str, Any]) -> dic
     return await call_api(session, f"CONSUMER.CREATE.{stream}.{name}", request)
 
 
+def prepared_config(name: str, filters: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration of a consumer that is made for someone who may read by it and not change it."""
+    config = consumer_config(name, filters, 0, durable=True)
+    del config["opt_start_seq"]
+    # It can be moved to any position then; for one with a start, the server allows none before that.
+    return {**config, "deliver_policy": "all"}
+
+
+def is_prepared(consumer: Mapping[str, Any]) -> bool:
+    """Whether a consumer, by its INFO, is such a one."""
+    return str(consumer["config"].get("deliver_policy")) == "all"
+
+
+def filters_of(consumer: Mapping[str, Any]) -> set[str]:
+    """Return what a consumer reads, by its INFO."""
+    return set(consumer["config"].get("filter_subjects") or [consumer["config"].get("filter_subject", "")])
+
+
+async def move(session: Session, stream: str, name: str, position: int) -> dict[str, Any]:
+    """Have a prepared consumer deliver from a position on, and return its INFO."""
+    return await call_api(session, f"CONSUMER.RESET.{stream}.{name}", {"seq": position})
+
+
+async def prepare(session: Session, stream: str, name: str, filters: Sequence[str]) -> bool:
+    """See to it that there is a prepared consumer that reads just this; return whether anything was to be done."""
+    found = await find(session, f"CONSUMER.INFO.{stream}.{name}")
+    if found is not None and is_prepared(found) and filters_of(found) == set(filters):
+        return False
+    if found is not None and not is_prepared(found):
+        await call_api(session, f"CONSUMER.DELETE.{stream}.{name}")
+    config = prepared_config(name, filters)
+    await call_api(session, f"CONSUMER.CREATE.{stream}.{name}", {"stream_name": stream, "config": config})
+    return True
+
+
 def _stands_at_start(consumer: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
     after = config["opt_start_seq"] - 1
     actual = consumer["config"]
-    filters = actual.get("filter_subjects") or [actual.get("filter_subject", "")]
     return (
         all(actual.get(key) == config.get(key) for key in _COMPARED)
-        and set(filters) == set(config["filter_subjects"])
+        and filters_of(consumer) == set(config["filter_subjects"])
         and consumer["delivered"]["stream_seq"] == after
         and consumer["ack_floor"]["stream_seq"] == after
         and not consumer["num_ack_pending"]

@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
+from byron.broker.access import Access
 from byron.broker.nats_session import CLOSE_TIMEOUT, Session, public_addresses
 from byron.exceptions import BrokerUnavailableError
 
@@ -26,11 +27,12 @@ _RECONNECT_PAUSE = (0.1, 0.3)
 class Link:
     """A thread, its event loop, and the session of the moment."""
 
-    def __init__(self, url: str, *, name: str, connect_timeout: float) -> None:
+    def __init__(self, url: str, *, name: str, connect_timeout: float, access: Access) -> None:
         self._servers = [server.strip() for server in url.split(",")]
         self._addresses = public_addresses(self._servers)
         self._name = name
         self._connect_timeout = connect_timeout
+        self._access = access
         self._session: Session | None = None
         self._attempt: asyncio.Task[Session | BrokerUnavailableError] | None = None
         self._calls: set[asyncio.Task[Any]] = set()
@@ -134,7 +136,7 @@ class Link:
                 await asyncio.sleep(pause)
 
     async def _connect(self) -> Session | BrokerUnavailableError:
-        session = Session()
+        session = Session(self._access)
         try:
             await session.open(self._servers, name=self._name, timeout=self._connect_timeout)
         except BrokerUnavailableError as error:

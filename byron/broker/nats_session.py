@@ -6,7 +6,8 @@ import asyncio
 import itertools
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +17,9 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from byron.exceptions import BrokerError, BrokerUnavailableError, PublishDeniedError
+from byron.broker.access import Access
+from byron.broker.denials import Denied, publish_denied, subscribe_denied
+from byron.exceptions import BrokerError, BrokerUnavailableError, SubscribeDeniedError
 
 logger = logging.getLogger("byron.broker")
 
@@ -32,7 +35,7 @@ CLOSE_TIMEOUT = 1.0
 #: Bytes of a subject and its reply subject: the server ends connections that send control lines over 4096.
 _LONGEST_CONTROL_LINE = 4000
 
-_DENIED = re.compile(r'permissions violation for publish to "([^"]*)"')
+_DENIED = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"')
 
 
 class UnansweredError(BrokerError):
@@ -64,6 +67,14 @@ class _Waiting:
 
 class _Client(Client):
     """nats-py's client, with some of its inner methods replaced."""
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        # Theirs would go on in plain text, with a password if there is one.
+        server = self._current_server
+        wanted = self.options.get("tls") is not None or (server is not None and server.uri.scheme == "tls")
+        if initial_connection and wanted and not info.get("tls_required"):
+            raise NatsError("it does not speak TLS, which is asked for here")
+        await super()._process_info(info, initial_connection)
 
     async def _close(self, status: int, do_cbs: bool = True) -> None:
         # It would write what is pending to a connection that may be dead, and fail in the middle of cleaning up.
@@ -100,8 +111,9 @@ class Session:
     new session with a new client, and nothing of the old one can reach the server any more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, access: Access) -> None:
         self.client = _Client()
+        self._access = access
         #: Events to set when the connection is lost.
         self.wakes: set[asyncio.Event] = set()
         self._stirred = asyncio.Event()
@@ -109,6 +121,13 @@ class Session:
         self._inbox = ""
         self._numbers = itertools.count(1)
         self._waiting: dict[str, _Waiting] = {}
+        self._deaf: SubscribeDeniedError | None = None
+        #: Whom to tell that a subject is denied, by the subject as nats-py reports it: in lower case.
+        self._watching: dict[str, Denied] = {}
+
+    def api(self, request: str) -> str:
+        """Return the subject of a request to JetStream's API."""
+        return f"{self._access.api}.{request}"
 
     @property
     def is_alive(self) -> bool:
@@ -128,6 +147,9 @@ class Session:
                     ping_interval=_PING_INTERVAL,
                     error_cb=self._on_error,
                     closed_cb=self._on_closed,
+                    tls=self._access.tls_context(),
+                    nkeys_seed_str=self._access.seed or None,
+                    inbox_prefix=self._access.inbox_prefix,
                 )
                 self._inbox = self.client.new_inbox()
                 await self.subscribe(f"{self._inbox}.*", self._on_answer)
@@ -147,13 +169,32 @@ class Session:
         """Subscribe without nats-py's limits, beyond which it would drop messages."""
         return await self.client.subscribe(subject, cb=callback, pending_msgs_limit=0, pending_bytes_limit=0)
 
+    @contextmanager
+    def watched(self, subject: str, denied: Denied) -> Iterator[None]:
+        """Have a function called when the broker does not allow this subject, inside a `with` block."""
+        self.watch(subject, denied)
+        try:
+            yield
+        finally:
+            self.unwatch(subject)
+
+    def watch(self, subject: str, denied: Denied) -> None:
+        """Have a function called when the broker does not allow publishing on, or subscribing to, this subject."""
+        self._watching[subject.lower()] = denied
+
+    def unwatch(self, subject: str) -> None:
+        self._watching.pop(subject.lower(), None)
+
     async def exchange(self, requests: Sequence[Request], timeout: float) -> Msg:
         """Send these messages in order and return the first answer that says something.
 
         The first and the last carry the reply subject. Raises BrokerUnavailableError when the last
         was not sent, UnansweredError when it was and no answer came within `timeout` seconds,
-        PublishDeniedError, and BrokerError for messages that the server would not take.
+        PublishDeniedError, SubscribeDeniedError when answers cannot reach this process, and BrokerError for
+        messages that the server would not take.
         """
+        if self._deaf is not None:
+            raise self._deaf
         for request in requests:
             self._refuse_unsendable(request)
         reply = f"{self._inbox}.{next(self._numbers)}"
@@ -219,22 +260,38 @@ class Session:
         denied = _DENIED.search(str(error))
         if denied is None:
             logger.debug("broker error error=%s", error)
+        elif denied[1] == "subscription":
+            self._on_denied_subscription(denied[2])
+        else:
+            self._on_denied_publish(denied[2])
+
+    def _on_denied_subscription(self, lowered: str) -> None:
+        if lowered == f"{self._inbox}.*".lower():
+            # The server denies it before it sees a request whose answer would be lost.
+            self._deaf = subscribe_denied(f"{self._inbox}.*")
+            self._fail_waiting_with(self._deaf)
+        elif lowered in self._watching:
+            self._watching[lowered](subscribe_denied(lowered))
+        else:
+            logger.error("broker denied a subscription subject=%s", lowered)
+
+    def _on_denied_publish(self, lowered: str) -> None:
+        if lowered in self._watching:
+            self._watching[lowered](publish_denied(lowered))
             return
         # nats-py hands over the server's words in lower case, so two subjects may look the same here.
         matching = [
             (waiting, subject)
             for waiting in self._waiting.values()
             for subject in waiting.subjects
-            if subject.lower() == denied[1]
+            if subject.lower() == lowered
         ]
         if len({subject for _, subject in matching}) != 1:
-            logger.warning("broker denied a publish subject=%s", denied[1])
+            logger.warning("broker denied a publish subject=%s", lowered)
             return
         for waiting, subject in matching:
             if not waiting.answer.done():
-                waiting.answer.set_exception(
-                    PublishDeniedError(f"The broker's permissions do not allow publishing on {subject!r}.")
-                )
+                waiting.answer.set_exception(publish_denied(subject))
 
     async def _on_closed(self) -> None:
         self._stirred.set()
@@ -250,10 +307,13 @@ class Session:
                 continue
         self._fail_waiting()
 
-    def _fail_waiting(self) -> None:
+    def _fail_waiting_with(self, error: BrokerError) -> None:
         for waiting in self._waiting.values():
             if not waiting.answer.done():
-                waiting.answer.set_exception(UnansweredError("The connection to the broker was lost."))
+                waiting.answer.set_exception(error)
+
+    def _fail_waiting(self) -> None:
+        self._fail_waiting_with(UnansweredError("The connection to the broker was lost."))
         for wake in self.wakes:
             wake.set()
 

@@ -11,7 +11,7 @@ from nats.errors import Error as NatsError
 
 from byron.broker.base import Listener
 from byron.broker.nats_link import Link
-from byron.exceptions import BrokerError
+from byron.exceptions import BrokerError, BrokerPermissionError
 
 log = logging.getLogger("byron.broker")
 
@@ -50,6 +50,7 @@ class NatsListener(Listener):
                 session = await self._link.session()
                 lost = asyncio.Event()
                 session.wakes.add(lost)
+                session.watch(self._subject, self._tell_denied)
                 subscription = await session.subscribe(self._subject, self._on_signal)
                 # What was signalled before this is missed.
                 self._tell()
@@ -67,6 +68,11 @@ class NatsListener(Listener):
 
     async def _on_signal(self, message: Msg) -> None:
         self._tell()
+
+    @staticmethod
+    def _tell_denied(error: BrokerPermissionError) -> None:
+        # Nobody waits for a hint: what it would have told is found out a little later.
+        log.error("not listening error=%s", error)
 
     def _tell(self) -> None:
         if not self._closed:

@@ -18,6 +18,7 @@ from byron.commands.bulkhead import BULKHEAD
 from byron.commands.claims import Claims
 from byron.commands.context import Context, component_models
 from byron.commands.declared import run_declared
+from byron.commands.emissions import refuse_undeclared
 from byron.commands.functions import COMMANDS, HOOKS, load_function
 from byron.commands.idempotency import Attempt
 from byron.commands.plain import plain_value
@@ -97,6 +98,7 @@ class CommandRunner:
             with TimeLimit(byron_settings().api_command_timeout, self.config.alias, command.name):
                 lock.require_seen()
                 value = self._value(context, command, arguments)
+            refuse_undeclared(command, context.emitted)
             lock.require_events(context.emitted)
             fresh = lock.fresh(value, context.emitted, columns)
             messages = [self._payloads.write(event) for event in context.emitted]

@@ -84,6 +84,26 @@ def applied_topic(consumer: str) -> str:
     return f"applied.{consumer}"
 
 
+def lane_reader(consumer: str, number: int, count: int) -> str:
+    """Return the name of the reader of one of a component's `count` lanes."""
+    return consumer if count == 1 else f"{consumer}-{number}of{count}"
+
+
+def lane_slots(number: int, count: int) -> range:
+    """Return the slots of one of `count` lanes."""
+    return range(number, SLOTS, count)
+
+
+def rebuild_reader(consumer: str) -> str:
+    """Return the name of the reader by which a component's Cache is built anew."""
+    return f"{consumer}-rebuild"
+
+
+def search_reader(reader: str) -> str:
+    """Return the name of the reader that a lane's search of the log uses."""
+    return f"{reader}-find"
+
+
 def event_subject(namespace: str, event: str, key: str) -> str:
     """Return the subject on which an event about this key is published."""
     return f"{namespace.lower()}.{slot_of(key)}.{encode_key(key)}.{event}"

@@ -12,6 +12,8 @@ import sys
 from django.conf import settings
 from django.core.management import ManagementUtility, load_command_class
 
+from byron.management.outside import settings_of_environment
+
 #: What runs a system on this machine; the help begins with them.
 _OF_A_SYSTEM = ("up", "down", "component", "infrastructure")
 _OF_A_PROJECT = frozenset({"describe", "dev", "generate", "migrate", "runserver", "runsink", "serve"})
@@ -36,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     if outside and given[1:2] and given[1] in _OF_A_PROJECT:
         sys.exit(f"`{given[1]}` belongs to a project: run `python manage.py {given[1]}` in its folder.")
     if outside:
-        settings.configure(INSTALLED_APPS=["byron"])
+        settings.configure(INSTALLED_APPS=["byron"], **settings_of_environment())
     utility = _Utility(given)
     utility.prog_name = os.path.basename(given[0])
     utility.execute()

@@ -28,6 +28,8 @@ def check_commands(declarations: Declarations) -> Found:
             yield (*path, "emit"), "B022", "a query emits nothing; use type: mutation, or read:"
         elif command.emit is not None:
             yield from _Emitting(declarations, command, path).check(command.emit)
+        if command.emits and command.type == "query":
+            yield (*path, "emits"), "B022", "a query emits nothing; use type: mutation, or remove this"
         if command.read is not None and command.type == "mutation":
             yield (*path, "read"), "B022", "a mutation does not read; use type: query, or emit:"
         elif command.read is not None:

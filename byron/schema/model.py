@@ -42,6 +42,7 @@ ORDER_PATTERN = "^-?" + names.FIELD_PATTERN.removeprefix("^")
 OrderName = Annotated[str, _name(ORDER_PATTERN)]
 RoleName = Annotated[str, StringConstraints(strict=True, pattern=names.ROLE_PATTERN, max_length=names.LONGEST_ROLE)]
 Roles = Annotated[tuple[RoleName, ...], Field(min_length=1, max_length=100)]
+Emits = Annotated[tuple[EventName, ...], Field(max_length=100)]
 Description = Annotated[
     str,
     StringConstraints(strict=True, strip_whitespace=True, max_length=2000, pattern=names.DESCRIPTION_PATTERN),
@@ -271,6 +272,9 @@ class Command(Declaration):
         False,
         description="Take the version of the entity that the client has seen; refuse it unless it is the last.",
     )
+    emits: Annotated[Emits | None, _Given()] = Field(
+        None, description="The events that its function and hooks emit, and no others; `[]` for none."
+    )
     roles: Annotated[Roles | None, _Given()] = Field(
         None,
         description="Who may use it: one of these roles, `[authenticated]` for any valid token, `[anyone]` for all.",
@@ -288,6 +292,12 @@ class Command(Declaration):
         return self.read is not None or self.emit is not None
 
     @property
+    def emitted(self) -> tuple[str, ...]:
+        """The events that schema.yaml says it emits."""
+        declared = (self.emit.event,) if self.emit is not None else ()
+        return tuple(dict.fromkeys((*declared, *(self.emits or ()))))
+
+    @property
     def returns_pages(self) -> bool:
         """Whether it is a declared list that comes as a GraphQL connection."""
         return self.read is not None and self.return_type.name == f"{self.read.list}{CONNECTION}"
@@ -299,6 +309,9 @@ class Handler(Declaration):
     name: FieldName
     event: EventName
     apply: Annotated[Apply | None, _Given()] = None
+    emits: Annotated[Emits | None, _Given()] = Field(
+        None, description="The events that its function and hooks emit, and no others; `[]` for none."
+    )
     hooks: Hooks = Hooks()
     description: Annotated[Description | None, _Given()] = None
 
@@ -358,6 +371,22 @@ class Component(Declaration):
         for handler in self.content.handlers:
             by_event.setdefault(handler.event, []).append(handler)
         return {event: tuple(handlers) for event, handlers in by_event.items()}
+
+    @cached_property
+    def emitted_by_commands(self) -> tuple[str, ...]:
+        """The events that its API emits, as far as schema.yaml says so."""
+        return tuple(dict.fromkeys(event for command in self.content.commands for event in command.emitted))
+
+    @cached_property
+    def emitted_by_handlers(self) -> tuple[str, ...]:
+        """The events that its Sink emits, as far as schema.yaml says so."""
+        return tuple(dict.fromkeys(event for handler in self.content.handlers for event in handler.emits or ()))
+
+    @property
+    def silent_mutations(self) -> tuple[str, ...]:
+        """The mutations of which schema.yaml does not say what they emit."""
+        written = (c for c in self.content.commands if c.type == "mutation" and not c.is_declared)
+        return tuple(command.name for command in written if command.emits is None)
 
     def payload_type(self, event: str) -> ObjectType | InputType | None:
         """Return the shape of an event's payload, or None when nothing here tells it.

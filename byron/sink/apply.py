@@ -11,6 +11,7 @@ from typing import Any
 from django.db import models
 
 from byron.commands.context import component_models
+from byron.commands.emissions import refuse_undeclared
 from byron.commands.functions import HANDLERS, HOOKS, load_function
 from byron.events.event import Event, StoredMessage
 from byron.events.payloads import PayloadCodec
@@ -104,6 +105,7 @@ class Applier:
             for hook in handler.hooks.after:
                 load_function(self._config, HOOKS, hook)(context, event)
                 self._versions.see(event)
+            refuse_undeclared(handler, context.emitted)
             self.emitted += [
                 Emission(cause=item.message, message=self._payloads.write(emitted)) for emitted in context.emitted
             ]

@@ -26,7 +26,7 @@ from byron.conf import byron_settings
 from byron.events.codec import message_id
 from byron.events.event import StoredMessage
 from byron.events.subjects import applied_topic, split_subject
-from byron.exceptions import BrokerError, LaneLostError, LogMismatchError
+from byron.exceptions import BrokerError, BrokerPermissionError, LaneLostError, LogMismatchError
 from byron.schema.installed import ComponentConfig
 from byron.sink.batch import BatchApplier
 from byron.sink.lanes import Lane
@@ -47,7 +47,7 @@ _PATIENCE = 0.5
 #: Shortest and longest pause, in seconds, while the broker or the database is away.
 _PAUSES = (0.2, 2.0)
 
-#: Seconds before a lane whose log is another one looks again: someone has to restore it, or to rebuild the Cache.
+#: Seconds before a lane whose log is another one, or forbidden, looks again: someone has to do something about it.
 _MISMATCH_PAUSE = 10.0
 
 #: Seconds between two looks at how many events wait at the broker.
@@ -114,6 +114,9 @@ class LaneWorker:
                 self._stop.wait(_PATIENCE)
             except LaneLostError as error:
                 log.warning("lane lost component=%s lane=%s reason=%r", self._config.label, self.lane.name, str(error))
+            except BrokerPermissionError as error:
+                log.error("forbidden component=%s lane=%s error=%s", self._config.label, self.lane.name, error)
+                self._stop.wait(_MISMATCH_PAUSE)
             except LogMismatchError as error:
                 log.error("stopped component=%s lane=%s error=%s", self._config.label, self.lane.name, error)
                 self._stop.wait(_MISMATCH_PAUSE)
@@ -257,17 +260,25 @@ class LaneWorker:
         connections[self._config.alias].close()
 
 
-def starting_position(config: ComponentConfig, lane: Lane, broker: Broker, *, alias: str = "") -> int:
+def starting_position(config: ComponentConfig, lane: Lane, broker: Broker, *, alias: str = "", reader: str = "") -> int:
     """Return the position after which a lane goes on: the lowest of its slots', in the Cache of this alias.
 
     The log's events at the checkpoints must be those that were applied: in a log that was recreated
     or rolled back the same numbers stand for other events, and going on by number would skip them.
-    Raises LogMismatchError then, and BrokerUnavailableError.
+    Raises LogMismatchError then, and BrokerUnavailableError. `reader` is a consumer that is not in use, by default
+    the lane's own, which is about to be opened.
     """
     found = read_checkpoints(alias or config.alias, lane.consumer)
     applied = [found[slot] for slot in lane.slots if slot in found]
     for position, event_id in {(each.position, each.event_id) for each in applied}:
-        stored = broker.get(position)
+        try:
+            stored = broker.get(position, reader=reader or lane.name)
+        except BrokerPermissionError:
+            # The component handles this event no more, so it may not read it. That leaves the log's own identity.
+            created = broker.log_info().created
+            if all(each.log_created == created for each in applied if each.position == position):
+                continue
+            raise
         if stored is None or message_id(stored) != event_id:
             info = broker.log_info()
             raise LogMismatchError(

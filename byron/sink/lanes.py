@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from byron.conf import byron_settings
-from byron.events.subjects import SLOTS
+from byron.events.subjects import SLOTS, lane_reader, lane_slots
 from byron.schema.installed import ComponentConfig
 
 
@@ -23,11 +23,11 @@ class Lane:
     @property
     def name(self) -> str:
         """The name of its durable consumer at the broker."""
-        return self.consumer if self.count == 1 else f"{self.consumer}-{self.number}of{self.count}"
+        return lane_reader(self.consumer, self.number, self.count)
 
     @property
     def slots(self) -> tuple[int, ...]:
-        return tuple(range(self.number, SLOTS, self.count))
+        return tuple(lane_slots(self.number, self.count))
 
 
 def lanes_of(config: ComponentConfig) -> list[Lane]:

@@ -91,7 +91,7 @@ class Outbox:
         self, broker: Broker, rows: Sequence[OutboxMessage], refused: set[tuple[int, str]]
     ) -> list[OutboxMessage]:
         """Publish rows and return those that the log holds then, adding the keys of the others to `refused`."""
-        messages = [_message(row) for row in rows if not _is_in_log(broker, row)]
+        messages = [_message(row) for row in rows if not _is_in_log(broker, row, self._lane.name)]
         try:
             broker.publish(messages, byron_settings().publish_timeout)
             return list(rows)
@@ -140,7 +140,7 @@ def _key(row: OutboxMessage) -> tuple[int, str]:
     return split_subject(row.subject)[1:3]
 
 
-def _is_in_log(broker: Broker, row: OutboxMessage) -> bool:
+def _is_in_log(broker: Broker, row: OutboxMessage, reader: str) -> bool:
     if time.time() - row.cause_time.timestamp() < _REMEMBERED:
         return False
-    return broker.find(row.subject, row.message_id, row.cause_position) is not None
+    return broker.find(row.subject, row.message_id, row.cause_position, reader=reader) is not None

@@ -16,7 +16,7 @@ from byron.cache.roles import Role, acting_as
 from byron.cache.workspace import Difference, Workspace, workspace_for
 from byron.conf import byron_settings
 from byron.events.event import StoredMessage
-from byron.events.subjects import SLOTS
+from byron.events.subjects import SLOTS, rebuild_reader
 from byron.exceptions import BrokerError, CacheError, LogMismatchError
 from byron.models import Checkpoint, OutboxMessage, ParkedEvent
 from byron.schema.installed import ComponentConfig
@@ -103,9 +103,10 @@ class Replayer:
     def _open(self) -> Consumer:
         broker = self._connect()
         self.batches.log_created = broker.log_info().created
-        after = starting_position(self._config, self.lane, broker)
+        reader = rebuild_reader(self.lane.consumer)
+        after = starting_position(self._config, self.lane, broker, reader=reader)
         events = list(self._config.component.handlers)
-        consumer = broker.consumer(f"{self.lane.consumer}-rebuild", events, after, durable=False)
+        consumer = broker.consumer(reader, events, after, durable=False)
         self.replay.position = max(self.replay.position, after)
         self.replay.total = self.replay.applied + consumer.pending()
         return consumer
@@ -208,7 +209,9 @@ def replay_into(
 
 def _is_of_this_log(config: ComponentConfig, live: str, broker: Broker) -> bool:
     try:
-        starting_position(config, Lane(consumer=config.consumer_name), broker, alias=live)
+        # Not by the live lane's consumer: a Sink may be reading by it.
+        reader = rebuild_reader(config.consumer_name)
+        starting_position(config, Lane(consumer=config.consumer_name), broker, alias=live, reader=reader)
         return True
     except LogMismatchError:
         return False

@@ -1360,9 +1360,12 @@ COMMANDS = [
           commands:
             - {name: a, type: query, returnType: T, emit: {event: e}}
             - {name: b, type: mutation, returnType: T, read: {get: T}}
+            - {name: c, type: query, returnType: T, emits: [e]}
+            - {name: d, type: query, returnType: T, emits: []}
         """,
         "6:51: B022 a query emits nothing; use type: mutation, or read:",
         "7:54: B022 a mutation does not read; use type: query, or emit:",
+        "8:52: B022 a query emits nothing; use type: mutation, or remove this",
     ),
     _bad(
         "read: in all its wrong ways",

@@ -48,9 +48,9 @@ class Relayed:
             raise self.lost
         return found
 
-    def find(self, subject, event_id, after):
+    def find(self, subject, event_id, after, *, reader=""):
         self.sought.append(after)
-        return self.broker.find(subject, event_id, after)
+        return self.broker.find(subject, event_id, after, reader=reader)
 
     def forget(self):
         """Let the duplicate window be over."""

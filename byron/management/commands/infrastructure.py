@@ -1,24 +1,33 @@
-"""`infrastructure`: a namespace's embedded broker, up, down, or how it is."""
+"""`infrastructure`: a namespace's embedded broker, up, down, or how it is; and the rights at a broker of one's own."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from byron.broker import server
 from byron.exceptions import ByronError
+from byron.management.rights_arguments import RIGHTS_ACTIONS, add_rights_arguments
 from byron.management.running import add_engine
 
 
 class Command(BaseCommand):
-    help = "Start, stop or show the broker of a namespace on this machine."
+    help = "Start, stop or show the broker of a namespace on this machine, or write the rights at another one."
     requires_system_checks = []
 
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        # Else argparse would not take paths that come after an option: `config -N Calisto students`.
+        parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]
+        return parser
+
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("action", choices=["up", "down", "status"], help="Choose what to do.")
+        parser.add_argument("action", choices=["up", "down", "status", "config", "prepare"], help="Choose what to do.")
         parser.add_argument("-N", "--namespace", required=True, metavar="NS", help="Name the system.")
         add_engine(parser)
+        add_rights_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         namespace, action = options["namespace"], options["action"]
@@ -29,7 +38,9 @@ class Command(BaseCommand):
                 "broker that is a process."
             )
         try:
-            if action == "up":
+            if action in RIGHTS_ACTIONS:
+                RIGHTS_ACTIONS[action](self, options)
+            elif action == "up":
                 self._show(server.ensure_running(namespace))
             elif action == "down":
                 stopped = server.stop(namespace)
@@ -40,7 +51,7 @@ class Command(BaseCommand):
                     self.stdout.write(f"{namespace}: not running.")
                     raise SystemExit(3)
                 self._show(found)
-        except ByronError as error:
+        except (ByronError, ImproperlyConfigured, OSError) as error:
             raise CommandError(str(error)) from error
 
     def _show(self, found: server.EmbeddedServer) -> None:

@@ -47,6 +47,10 @@ DATABASE_ROUTERS = ["byron.cache.routers.CacheRouter"]
 BYRON_BROKER_URL = env.str("BYRON_BROKER_URL", default="")
 # Servers of a cluster that keep the log, from when it is created on: 3 in production.
 BYRON_BROKER_REPLICAS = env.int("BYRON_BROKER_REPLICAS", default=1)
+# As whom, where the address does not say it, and who vouches for the broker: see `byron infrastructure config`.
+BYRON_BROKER_CREDENTIALS = env.str("BYRON_BROKER_CREDENTIALS", default="")
+BYRON_BROKER_API = env.str("BYRON_BROKER_API", default="")
+BYRON_BROKER_CA = env.str("BYRON_BROKER_CA", default="")
 # Events of different keys are applied side by side in so many lanes, which several runsink processes share.
 BYRON_SINK_LANES = env.int("BYRON_SINK_LANES", default=1)
 
