@@ -13,6 +13,7 @@ from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType,
 
 from byron.api.access import Refusal, operation_refusal
 from byron.api.documents import MOST_PROBLEMS, parse_document
+from byron.api.federation import federated
 from byron.api.graphql import Execution, build_schema
 from byron.api.limits import check_cost
 from byron.api.masking import BAD_USER_INPUT, METHOD_NOT_ALLOWED, PARSE_FAILED, VALIDATION_FAILED, formatted, refusal_of
@@ -44,6 +45,7 @@ class GraphQLService:
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config
         self.schema: GraphQLSchema = build_schema(config).graphql_schema
+        self._executed = federated(self.schema, config) if byron_settings().federation else self.schema
         self.receipts = Receipts(config)
         self._parsed = lru_cache(maxsize=512)(parse_document)
 
@@ -65,7 +67,7 @@ class GraphQLService:
         refusal = operation_refusal(document.node, operation_name, self.config.component, user)
         if refusal is not None:
             return Answer(body=refusal.body, executed=False, refusal=refusal)
-        problems = document.problems(self.schema, introspection=settings.introspection_enabled, suggestions=debug)
+        problems = document.problems(self._executed, introspection=settings.introspection_enabled, suggestions=debug)
         if problems:
             return _refused(VALIDATION_FAILED, *problems)
         operation = get_operation_ast(document.node, operation_name)
@@ -80,7 +82,7 @@ class GraphQLService:
             return _refused(BAD_USER_INPUT, error)
         execution = Execution(request=request)
         result = execute(
-            self.schema,
+            self._executed,
             document.node,
             context_value=execution,
             variable_values=dict(variables or {}),
