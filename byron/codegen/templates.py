@@ -17,6 +17,7 @@ from byron.exceptions import GenerationError
 
 PROJECT = "project_template"
 COMPONENT = "app_template"
+GATEWAY = "gateway_template"
 #: Ends the name of every template, so that tools do not take one for what it makes.
 SUFFIX = ".jinja"
 
@@ -45,7 +46,7 @@ def _environment(name: str) -> jinja2.Environment:
 
 
 def render(name: str, template: str, context: Mapping[str, Any]) -> str:
-    """Return a template's text; `name` is PROJECT or COMPONENT."""
+    """Return a template's text; `name` is PROJECT, COMPONENT or GATEWAY."""
     return _environment(name).get_template(template + SUFFIX).render(context)
 
 
