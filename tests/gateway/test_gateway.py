@@ -136,6 +136,10 @@ def test_a_field_that_a_gateway_could_not_reach_is_an_error_with_the_remedy(fold
 # The gateway.
 
 
+def test_the_readme_of_perses_asks_what_is_asked_here():
+    assert json.dumps({"query": SCHOOLS}) in (PERSES / "README.md").read_text()
+
+
 @pytest.fixture
 def perses(tmp_path: Path, packages: Path) -> Iterator[tuple[System, System]]:
     """Auth and Grouping: an API and a Sink each."""
@@ -197,13 +201,18 @@ class Gateway:
 
     def ask(self, query: str, receipt: str = "", **variables: Any) -> tuple[Any, str]:
         """Return the data of an answer, and the receipts that came with it."""
+        answer, receipts = self.answer(query, receipt, **variables)
+        assert "errors" not in answer, (answer, self._log.read_text())
+        return answer["data"], receipts
+
+    def answer(self, query: str, receipt: str = "", **variables: Any) -> tuple[Any, str]:
+        """Return an answer as it is, and the receipts that came with it."""
         headers = {"Content-Type": "application/json", **({"Byron-After": receipt} if receipt else {})}
         body = json.dumps({"query": query, "variables": variables}).encode()
         with urllib.request.urlopen(urllib.request.Request(f"{self._address}/graphql", body, headers)) as response:
             answer = json.loads(response.read())
             receipts = response.headers.get_all("Byron-Receipt") or []
-        assert "errors" not in answer, (answer, self._log.read_text())
-        return answer["data"], ", ".join(receipts)
+        return answer, ", ".join(receipts)
 
 
 @pytest.mark.broker
@@ -224,3 +233,7 @@ def test_one_query_joins_a_school_of_grouping_with_its_coordinator_s_address_of_
             ]
         }
     }
+    refused, _ = gateway.answer(CREATE_SCHOOL, user="nobody")
+    assert refused["errors"][0]["extensions"]["code"] == "UNKNOWN_USER"
+    # What clients send of themselves arrives: a component looks at it, and refuses this.
+    assert gateway.answer(SCHOOLS, "no receipt")[0].get("errors")
