@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults audit fuzz scenarios image check format docs bench clean
+.PHONY: help demo test faults audit gateway fuzz scenarios image check format docs bench clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -15,13 +15,17 @@ demo: $(BIN)/.installed  ## Run Hello, Byron! and leave it up; ONCE=1 ends by it
 	$(BIN)/python examples/demo.py --port $(PORT) $(if $(ONCE),--once)
 
 test: $(BIN)/.installed  ## Run the tests.
-	$(BIN)/python -m pytest -q -n 2 --ignore tests/faults --ignore tests/audit --ignore tests/fuzz --ignore tests/deploy/test_image.py
+	$(BIN)/python -m pytest -q -n 2 --ignore tests/faults --ignore tests/audit --ignore tests/fuzz \
+	  --ignore tests/gateway --ignore tests/deploy/test_image.py
 
 faults: $(BIN)/.installed  ## Run the Sink's fault tests on real processes: some minutes.
 	$(BIN)/python -m pytest -q -n 2 tests/faults
 
 audit: $(BIN)/.installed  ## Audit the example's API by the GraphQL over HTTP specification.
 	$(BIN)/python -m pytest -q -rs tests/audit
+
+gateway: $(BIN)/.installed  ## Ask Perses through a real gateway; installs half a gigabyte from npm.
+	$(BIN)/python -m pytest -q -rs tests/gateway
 
 fuzz: $(BIN)/.installed  ## Send what schemathesis makes up to a component's API.
 	$(BIN)/python -m pytest -q tests/fuzz

@@ -71,6 +71,8 @@ class ByronSettings:
     api_graphiql: bool | None = None
     #: Whether introspection queries are answered. None: only under DEBUG.
     api_introspection: bool | None = None
+    #: Whether the API is a subgraph: answers `_entities`, and `_service` where introspection is on.
+    federation: bool = True
     #: Where the keys are that tokens are checked with: a JWKS file, or an https:// URL. Empty: no authentication.
     jwt_keys: str = ""
     #: Algorithms that a token may be signed with.

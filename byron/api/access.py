@@ -18,14 +18,16 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    InlineFragmentNode,
     SelectionSetNode,
     get_operation_ast,
 )
 
 from byron.api.authentication import requesting_user
-from byron.commands.access import UNAUTHENTICATED, check_access
+from byron.commands.access import UNAUTHENTICATED, check_any_access
 from byron.exceptions import AuthenticationError, CommandError, KeysUnavailableError
-from byron.schema.model import Component
+from byron.schema.federation import ENTITIES, entity_reads
+from byron.schema.model import Command, Component
 
 log = logging.getLogger("byron.api")
 
@@ -84,15 +86,14 @@ def operation_refusal(
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     errors: dict[str, GraphQLError] = {}
     for node in _root_fields(operation.selection_set, fragments):
-        command = component.commands.get(node.name.value)
-        if command is None or command.name in errors:
-            continue
-        try:
-            check_access(command, user)
-        except CommandError as error:
-            asking = getattr(user, "id", None)
-            log.info("component=%s command=%s refused=%s user=%r", component.name, command.name, error.code, asking)
-            errors[command.name] = GraphQLError(error.message, nodes=node, extensions={"code": error.code})
+        for name, commands in _commands(node, fragments, component):
+            try:
+                check_any_access(commands, user)
+            except CommandError as error:
+                if name not in errors:
+                    asking = getattr(user, "id", None)
+                    log.info("component=%s command=%s refused=%s user=%r", component.name, name, error.code, asking)
+                    errors[name] = GraphQLError(error.message, nodes=node, extensions={"code": error.code})
     if not errors:
         return None
     known = all(error.extensions["code"] != UNAUTHENTICATED for error in errors.values() if error.extensions)
@@ -101,6 +102,36 @@ def operation_refusal(
         errors=tuple(errors.values()),
         headers={} if known else {"WWW-Authenticate": "Bearer"},
     )
+
+
+def _commands(
+    node: FieldNode, fragments: Mapping[str, FragmentDefinitionNode], component: Component
+) -> Iterator[tuple[str, tuple[Command, ...]]]:
+    """Give what a root field runs, with a name for it: a command, or for each entity those that would do as well."""
+    command = component.commands.get(node.name.value)
+    if command is not None:
+        yield command.name, (command,)
+    elif node.name.value == ENTITIES and node.selection_set is not None:
+        reads = entity_reads(component)
+        for name in _conditions(node.selection_set, fragments):
+            if name in reads:
+                yield f"{ENTITIES} {name}", reads[name]
+
+
+def _conditions(selected: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]) -> set[str]:
+    """Return the types that a selection's fragments are on."""
+    waiting, found, seen = [selected], set[str](), set[str]()
+    while waiting:
+        for node in waiting.pop().selections:
+            fragment: Any = node
+            if isinstance(node, FragmentSpreadNode):
+                fragment = None if node.name.value in seen else fragments.get(node.name.value)
+                seen.add(node.name.value)
+            if isinstance(fragment, InlineFragmentNode | FragmentDefinitionNode):
+                if fragment.type_condition is not None:
+                    found.add(fragment.type_condition.name.value)
+                waiting.append(fragment.selection_set)
+    return found
 
 
 def _root_fields(selected: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[FieldNode]:

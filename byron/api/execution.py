@@ -23,6 +23,7 @@ from graphql.execution.values import get_variable_values
 
 from byron.api.access import Refusal, operation_refusal
 from byron.api.documents import MOST_PROBLEMS, parse_document
+from byron.api.federation import federated
 from byron.api.graphql import Execution, build_schema
 from byron.api.idempotency import fingerprint, key_of, key_refusal, only_mutation
 from byron.api.limits import check_cost
@@ -60,6 +61,7 @@ class GraphQLService:
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config
         self.schema: GraphQLSchema = build_schema(config).graphql_schema
+        self._executed = federated(self.schema, config) if byron_settings().federation else self.schema
         self.receipts = Receipts(config)
         self._keys = IdempotencyKeys(config)
         self._parsed = lru_cache(maxsize=512)(parse_document)
@@ -82,7 +84,7 @@ class GraphQLService:
         refusal = operation_refusal(document.node, operation_name, self.config.component, user)
         if refusal is not None:
             return Answer(body=refusal.body, executed=False, refusal=refusal)
-        problems = document.problems(self.schema, introspection=settings.introspection_enabled, suggestions=debug)
+        problems = document.problems(self._executed, introspection=settings.introspection_enabled, suggestions=debug)
         if problems:
             return _refused(VALIDATION_FAILED, *problems)
         operation = get_operation_ast(document.node, operation_name)
@@ -138,7 +140,7 @@ class GraphQLService:
     ) -> Answer:
         execution = Execution(request=request, attempt=attempt)
         result = execute(
-            self.schema,
+            self._executed,
             document,
             context_value=execution,
             variable_values=variables,

@@ -22,7 +22,7 @@ from byron.commands.versions import version_of
 from byron.events.event import Event
 from byron.exceptions import CommandError
 from byron.schema.installed import ComponentConfig
-from byron.schema.model import CONNECTION, Attribute, Command, InputType, ObjectType
+from byron.schema.model import CONNECTION, Attribute, Command, Component, InputType, ObjectType
 from byron.schema.reads import EDGE, PAGE_INFO, VERSION, additions, arguments_of, entity_name, version_field
 from byron.schema.type_ref import TypeRef
 from byron.schema.types import SCALARS
@@ -51,6 +51,15 @@ class Execution:
 def build_schema(config: ComponentConfig) -> graphene.Schema:
     """Return the GraphQL schema of a component, with a resolver for each command."""
     return _Builder(config).build()
+
+
+def columns_of_operation(component: Component, info: GraphQLResolveInfo) -> Columns:
+    """Return the attributes that a request's operation asks for, by type."""
+    execution: Execution = info.context
+    if execution.columns is None:
+        operation = Selection([info.operation.selection_set], info.fragments, info.variable_values)
+        execution.columns = columns_of(component, operation)
+    return execution.columns
 
 
 class _Builder:
@@ -111,10 +120,7 @@ class _Builder:
 
         def resolve(root: Any, info: GraphQLResolveInfo, /, **arguments: Any) -> Any:
             execution: Execution = info.context
-            if execution.columns is None:
-                operation = Selection([info.operation.selection_set], info.fragments, info.variable_values)
-                execution.columns = columns_of(self._component, operation)
-            columns = execution.columns.get(kind.name, ()) if kind is not None else ()
+            columns = columns_of_operation(self._component, info).get(kind.name, ()) if kind is not None else ()
             outcome = self._runner.run(
                 command, plain_arguments(arguments), execution.request, columns=columns, attempt=execution.attempt
             )
@@ -133,7 +139,7 @@ class _Builder:
         if paged:
             # A client may ask for no more than the number.
             value = value.nodes if "nodes" in asked or "edges" in asked else []
-        loader = ReferenceLoader(self._config, execution.columns or {}, execution.loaded)
+        loader = ReferenceLoader(self._config, columns_of_operation(self._component, info), execution.loaded)
         loader.load(value if isinstance(value, list | tuple) else [value], kind, entities)
 
     def _connection(self, name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from graphql import (
@@ -15,6 +16,7 @@ from graphql import (
     GraphQLError,
     InlineFragmentNode,
     IntValueNode,
+    ListValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     VariableNode,
@@ -23,6 +25,7 @@ from graphql import (
 )
 
 from byron.conf import ByronSettings
+from byron.schema.federation import ENTITIES
 from byron.schema.model import Component
 from byron.schema.reads import entity_name
 from byron.schema.type_ref import TypeRef
@@ -67,7 +70,8 @@ def check_cost(
     """Refuse an operation whose answer could be too large. Raises GraphQLError.
 
     Each field costs 1, and what is below a list as often as the list may have entities: `first`, or the read's
-    `limit`; 10 for a list of references and 100 for a function's. The document must be valid.
+    `limit`; 10 for a list of references and 100 for a function's; what a gateway asks for, once for each
+    representation. The document must be valid.
     """
     cost = _Cost(component, document, variables).of_operation(operation)
     if cost > settings.api_max_cost:
@@ -137,9 +141,11 @@ class _Cost:
         self._component = component
         self._fragments = _fragments(document)
         self._variables = variables
+        self._defaults: dict[str, Any] = {}
         self._known: dict[tuple[str, str], int] = {}
 
     def of_operation(self, operation: OperationDefinitionNode) -> int:
+        self._defaults = {each.variable.name.value: each.default_value for each in operation.variable_definitions}
         return self._of_commands(operation.selection_set)
 
     def _of_commands(self, selected: SelectionSetNode) -> int:
@@ -154,6 +160,8 @@ class _Cost:
         return min(total, _ENOUGH)
 
     def _of_command(self, node: FieldNode) -> int:
+        if node.name.value == ENTITIES:
+            return 1 + self._representations(node) * max(1, self._of_type(node.selection_set, ""))
         command = self._component.commands.get(node.name.value)
         if command is None:
             return 1
@@ -173,9 +181,10 @@ class _Cost:
                 times = _LIST_OF_REFERENCES if reference.is_list else 1
                 total += 1 + times * self._of_type(node.selection_set, reference.name)
             elif isinstance(node, InlineFragmentNode):
-                total += self._of_type(node.selection_set, kind)
+                total += self._of_type(node.selection_set, kind or _condition(node))
             elif isinstance(node, FragmentSpreadNode):
-                total += self._once(node.name.value, kind, lambda below: self._of_type(below, kind))
+                inner = kind or _condition(self._fragments.get(node.name.value))
+                total += self._once(node.name.value, inner, partial(self._of_type, kind=inner))
         return min(total, _ENOUGH)
 
     def _reference(self, kind: str, field: str) -> TypeRef:
@@ -191,6 +200,20 @@ class _Cost:
             self._known[key] = cost(self._fragments[fragment].selection_set)
         return self._known.get(key, 0)
 
+    def _representations(self, node: FieldNode) -> int:
+        """Return how many entities a gateway asks for: the length of a list."""
+        for argument in node.arguments:
+            value: Any = argument.value
+            if isinstance(value, VariableNode):
+                name = value.name.value
+                if name in self._variables:
+                    given = self._variables[name]
+                    return len(given) if isinstance(given, list | tuple) else 1
+                value = self._defaults.get(name)
+            if isinstance(value, ListValueNode):
+                return len(value.values)
+        return 1
+
     def _first(self, node: FieldNode, limit: int) -> int:
         for argument in node.arguments:
             if argument.name.value == "first":
@@ -202,6 +225,12 @@ class _Cost:
                 if isinstance(given, int):
                     return min(max(given, 0), limit)
         return limit
+
+
+def _condition(fragment: InlineFragmentNode | FragmentDefinitionNode | None) -> str:
+    """Return the type that a fragment is on; empty when it does not say."""
+    condition = fragment.type_condition if fragment is not None else None
+    return condition.name.value if condition is not None else ""
 
 
 def _fragments(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:

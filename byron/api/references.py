@@ -47,6 +47,12 @@ class ReferenceLoader:
         self._columns = columns
         self._loaded = loaded
 
+    def fetch(self, name: str, identities: Iterable[str]) -> list[Any]:
+        """Load entities of a type by their ids, and return those that the Cache knows."""
+        wanted = dict.fromkeys(identities)
+        self._fetch(name, wanted)
+        return [entity for identity in wanted if (entity := self._loaded[name, identity]) is not None]
+
     def load(self, entities: Iterable[Any], kind: ObjectType, selection: Selection) -> None:
         """Load the references of these entities of one type that a selection asks for.
 

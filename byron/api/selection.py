@@ -17,6 +17,7 @@ from graphql import (
     get_directive_values,
 )
 
+from byron.schema.federation import ENTITIES, ENTITY
 from byron.schema.model import Component
 from byron.schema.reads import VERSION, entity_name
 
@@ -32,7 +33,11 @@ class Selection:
         nodes: Iterable[SelectionSetNode | None],
         fragments: Mapping[str, FragmentDefinitionNode],
         variables: Mapping[str, Any],
+        *,
+        of: str = "",
     ) -> None:
+        """Gather the fields of these nodes; with `of`, without those that are asked of other types than that."""
+        self._of = of
         self._fragments = fragments
         self._variables = dict(variables)
         below: dict[str, list[SelectionSetNode | None]] = {}
@@ -47,9 +52,9 @@ class Selection:
     def __contains__(self, name: str) -> bool:
         return name in self._below
 
-    def below(self, name: str) -> Selection:
-        """Return what is asked for of a field, all its occurrences together."""
-        return Selection(self._below.get(name, ()), self._fragments, self._variables)
+    def below(self, name: str, *, of: str = "") -> Selection:
+        """Return what is asked for of a field, all its occurrences together; `of` one type when it may be several."""
+        return Selection(self._below.get(name, ()), self._fragments, self._variables, of=of)
 
     def joined(self, other: Selection) -> Selection:
         """Return what this and another selection ask for together."""
@@ -66,9 +71,14 @@ class Selection:
             if isinstance(each, FieldNode):
                 yield each
             elif isinstance(each, InlineFragmentNode):
-                yield from self._fields(each.selection_set)
+                yield from self._fields_of(each)
             elif isinstance(each, FragmentSpreadNode) and each.name.value in self._fragments:
-                yield from self._fields(self._fragments[each.name.value].selection_set)
+                yield from self._fields_of(self._fragments[each.name.value])
+
+    def _fields_of(self, fragment: InlineFragmentNode | FragmentDefinitionNode) -> Iterator[FieldNode]:
+        condition = fragment.type_condition
+        if not self._of or condition is None or condition.name.value in (self._of, ENTITY):
+            yield from self._fields(fragment.selection_set)
 
     def _is_included(self, node: SelectionNode) -> bool:
         if not node.directives:
@@ -91,7 +101,10 @@ def columns_of(component: Component, operation: Selection) -> Columns:
     found: Columns = {}
     for name in operation:
         command = component.commands.get(name)
-        if command is not None:
+        if name == ENTITIES:
+            for kind in component.types:
+                _collect(component, kind, operation.below(name, of=kind), found)
+        elif command is not None:
             asked = entities_of(operation.below(name), paged=command.returns_pages)
             _collect(component, entity_name(command), asked, found)
     return found

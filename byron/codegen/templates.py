@@ -18,6 +18,7 @@ from byron.exceptions import GenerationError
 PROJECT = "project_template"
 COMPONENT = "app_template"
 DEPLOYMENT = "deploy_template"
+GATEWAY = "gateway_template"
 #: Ends the name of every template, so that tools do not take one for what it makes.
 SUFFIX = ".jinja"
 
@@ -46,7 +47,7 @@ def _environment(name: str) -> jinja2.Environment:
 
 
 def render(name: str, template: str, context: Mapping[str, Any]) -> str:
-    """Return a template's text; `name` is PROJECT, COMPONENT or DEPLOYMENT."""
+    """Return a template's text; `name` is PROJECT, COMPONENT, DEPLOYMENT or GATEWAY."""
     return _environment(name).get_template(template + SUFFIX).render(context)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
@@ -31,3 +32,17 @@ def check_access(command: Command, user: Any) -> None:
         return
     wanted = f" It takes one of the roles {', '.join(command.roles)}." if settings.DEBUG else ""
     raise CommandError(f"You may not use {command.name}.{wanted}", code=FORBIDDEN)
+
+
+def check_any_access(commands: Iterable[Command], user: Any) -> None:
+    """Refuse who may run none of these commands; at least one is given. Raises what `check_access` does."""
+    refused: CommandError | None = None
+    for command in commands:
+        try:
+            check_access(command, user)
+        except CommandError as error:
+            refused = error
+        else:
+            return
+    if refused is not None:
+        raise refused

