@@ -22,7 +22,11 @@ _PASSING_CODES = frozenset({5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 26})
 _MISSING_STATES = frozenset({"42P01", "42703"})
 _SQLITE_ERROR = 1
 
+#: A statement that wanted to write where only reading is allowed. SQLite's further codes of the kind tell of a reader
+#: that cannot open the journal.
 _SQLITE_READONLY, _READ_ONLY_TRANSACTION = 8, "25006"
+
+_INSUFFICIENT_PRIVILEGE = "42501"
 
 
 def is_trouble(error: BaseException, alias: str) -> bool:
@@ -38,7 +42,21 @@ def is_unavailable(error: BaseException, alias: str) -> bool:
 
     That a connection may only read is no trouble there: whoever meets it has tried to write.
     """
-    return is_trouble(error, alias) and not any(_is_refused_write(each) for each in _chain(error))
+    return is_trouble(error, alias) and not is_refused_write(error)
+
+
+def is_refused_write(error: BaseException) -> bool:
+    """Whether a connection that may only read refused to write."""
+    return any(
+        getattr(each, "sqlite_errorcode", None) == _SQLITE_READONLY
+        or getattr(each, "sqlstate", None) == _READ_ONLY_TRANSACTION
+        for each in _chain(error)
+    )
+
+
+def lacks_right(error: BaseException) -> bool:
+    """Whether the database user lacks a right that the statement needs."""
+    return any(getattr(each, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE for each in _chain(error))
 
 
 def remedy_for(alias: str) -> str:
@@ -75,12 +93,6 @@ def _passes(error: BaseException, alias: str) -> bool:
         return primary in _PASSING_CODES or (primary == _SQLITE_ERROR and _unmigrated(alias))
     # Neither says anything about itself: the client lost the connection, or never had one.
     return isinstance(error, OperationalError | InterfaceError)
-
-
-def _is_refused_write(error: BaseException) -> bool:
-    if isinstance(error, sqlite3.Error):
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF == _SQLITE_READONLY
-    return getattr(error, "sqlstate", None) == _READ_ONLY_TRANSACTION
 
 
 def _unmigrated(alias: str) -> bool:
