@@ -24,6 +24,8 @@ def options_for_reading(database: dict[str, Any]) -> dict[str, Any]:
         **options,
         # Goes before NAME, which others still want to read.
         "database": f"{file.as_uri()}?mode=ro",
+        # Any other begins with a lock that only writers can have.
+        "transaction_mode": "DEFERRED",
         # A reader finds the journal as the writers have it, and cannot change it.
         "init_command": ";".join(each for each in commands if "journal_mode" not in each.lower()),
     }
