@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from byron.cache.migrations import is_pending
 
@@ -61,6 +61,10 @@ def lacks_right(error: BaseException) -> bool:
 
 def remedy_for(alias: str) -> str:
     """Return what to do about a Cache that lacks its tables, for a log line; empty for what passes by itself."""
+    connection = connections[alias]
+    if connection.vendor != "sqlite" and connection.connection is None:
+        # There is none to be had now, as the error at hand says: another try could take as long again.
+        return ""
     try:
         return " remedy='run manage.py migrate'" if is_pending(alias) else ""
     except DatabaseError:
