@@ -18,6 +18,9 @@ _SQLITE_OPTIONS = {
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
 }
 
+#: Seconds in which a server must have answered a new connection.
+_CONNECT_TIMEOUT = 5
+
 
 def find_components(*directories: Path, first: str) -> list[str]:
     """Return the names of these directories' folders that hold a schema.yaml and an apps.py, `first` before the others.
@@ -49,6 +52,9 @@ def _cache_database(name: str, directory: Path, *, is_first: bool) -> dict[str, 
     else:
         database.setdefault("CONN_MAX_AGE", 60)
         database.setdefault("CONN_HEALTH_CHECKS", True)
+    if database["ENGINE"] == "django.db.backends.postgresql":
+        # Without it, a server that accepts and says nothing would hold whoever asks for as long as it likes.
+        database["OPTIONS"] = {"connect_timeout": _CONNECT_TIMEOUT, **database.get("OPTIONS", {})}
     return database
 
 

@@ -1,15 +1,19 @@
-"""What every connection to a Cache is given: exact decimals, and the API's read-only mode."""
+"""What every connection to a Cache is given: exact decimals, and in the API that it can only read."""
 
 from __future__ import annotations
 
 import decimal
+import sqlite3
 from typing import Any
 
+from django.db import connections
 from django.db.backends.signals import connection_created
 
 from byron.cache.fields import DECIMAL_COLLATION
+from byron.cache.files import file_of, options_for_reading
+from byron.cache.refusals import explain_refusals
 from byron.cache.roles import Role, process_role
-from byron.schema.installed import installed_component
+from byron.schema.installed import installed_component, installed_components
 
 
 def _compare(left: str, right: str) -> int:
@@ -29,11 +33,21 @@ def _prepare(connection: Any, **kwargs: Any) -> None:
             for statement in _SINK_SESSION:
                 cursor.execute(statement)
     if process_role() is Role.API and installed_component(connection.alias) is not None:
-        with connection.cursor() as cursor:
-            if connection.vendor == "sqlite":
-                cursor.execute("PRAGMA query_only = ON")
-            elif connection.vendor == "postgresql":
-                cursor.execute("SET default_transaction_read_only = on")
+        _let_read_only(connection)
+
+
+def _let_read_only(connection: Any) -> None:
+    """Have a connection refuse to write, and say so. SQL can take this back, but not how SQLite's files are opened."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("PRAGMA query_only = ON")
+            # The same file, attached once more, would be open for writing.
+            connection.connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        elif connection.vendor == "postgresql":
+            cursor.execute("SET default_transaction_read_only = on")
+    # Before those that are there for a while only: they are taken away from the end.
+    if explain_refusals not in connection.execute_wrappers:
+        connection.execute_wrappers.insert(0, explain_refusals)
 
 
 #: What a Sink's session on PostgreSQL is told. A machine that is lost in a transaction must not keep its lanes for the
@@ -49,3 +63,13 @@ _SINK_SESSION = (
 def prepare_connections() -> None:
     """Have every new database connection prepared; called once, when the app is ready."""
     connection_created.connect(_prepare, dispatch_uid="byron.cache")
+    open_by_role()
+
+
+def open_by_role() -> None:
+    """Have the API's further connections to SQLite open their file for reading; called when the role is known."""
+    if process_role() is Role.API:
+        for config in installed_components():
+            database = connections.settings[config.alias]
+            if file_of(database) is not None:
+                database["OPTIONS"] = options_for_reading(database)

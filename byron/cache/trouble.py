@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from byron.cache.migrations import is_pending
 
@@ -22,7 +22,11 @@ _PASSING_CODES = frozenset({5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 26})
 _MISSING_STATES = frozenset({"42P01", "42703"})
 _SQLITE_ERROR = 1
 
+#: A statement that wanted to write where only reading is allowed. SQLite's further codes of the kind tell of a reader
+#: that cannot open the journal.
 _SQLITE_READONLY, _READ_ONLY_TRANSACTION = 8, "25006"
+
+_INSUFFICIENT_PRIVILEGE = "42501"
 
 
 def is_trouble(error: BaseException, alias: str) -> bool:
@@ -38,11 +42,29 @@ def is_unavailable(error: BaseException, alias: str) -> bool:
 
     That a connection may only read is no trouble there: whoever meets it has tried to write.
     """
-    return is_trouble(error, alias) and not any(_is_refused_write(each) for each in _chain(error))
+    return is_trouble(error, alias) and not is_refused_write(error)
+
+
+def is_refused_write(error: BaseException) -> bool:
+    """Whether a connection that may only read refused to write."""
+    return any(
+        getattr(each, "sqlite_errorcode", None) == _SQLITE_READONLY
+        or getattr(each, "sqlstate", None) == _READ_ONLY_TRANSACTION
+        for each in _chain(error)
+    )
+
+
+def lacks_right(error: BaseException) -> bool:
+    """Whether the database user lacks a right that the statement needs."""
+    return any(getattr(each, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE for each in _chain(error))
 
 
 def remedy_for(alias: str) -> str:
     """Return what to do about a Cache that lacks its tables, for a log line; empty for what passes by itself."""
+    connection = connections[alias]
+    if connection.vendor != "sqlite" and connection.connection is None:
+        # There is none to be had now, as the error at hand says: another try could take as long again.
+        return ""
     try:
         return " remedy='run manage.py migrate'" if is_pending(alias) else ""
     except DatabaseError:
@@ -75,12 +97,6 @@ def _passes(error: BaseException, alias: str) -> bool:
         return primary in _PASSING_CODES or (primary == _SQLITE_ERROR and _unmigrated(alias))
     # Neither says anything about itself: the client lost the connection, or never had one.
     return isinstance(error, OperationalError | InterfaceError)
-
-
-def _is_refused_write(error: BaseException) -> bool:
-    if isinstance(error, sqlite3.Error):
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF == _SQLITE_READONLY
-    return getattr(error, "sqlstate", None) == _READ_ONLY_TRANSACTION
 
 
 def _unmigrated(alias: str) -> bool:

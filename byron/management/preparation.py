@@ -9,6 +9,7 @@ from django.core.management import CommandError
 from django.db import OperationalError, connections
 
 from byron.broker.connection import broker_for
+from byron.cache.connections import open_by_role
 from byron.cache.migrations import migrate_caches
 from byron.cache.roles import Role, set_process_role
 from byron.exceptions import BrokerError
@@ -47,6 +48,7 @@ def prepare(role: Role) -> list[ComponentConfig]:
     # Connections made so far may write; those of the role may be read-only.
     connections.close_all()
     set_process_role(role)
+    open_by_role()
     return components
 
 

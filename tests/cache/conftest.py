@@ -56,3 +56,32 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]
         pytest.skip(reason)
     with PostgresServer(tmp_path_factory.mktemp("postgres")) as running:
         yield running
+
+
+def on_postgresql(server: PostgresServer, name: str, **changes: Any) -> dict[str, Any]:
+    """Return the settings of a database on the server, as in DATABASES and complete."""
+    given = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": name,
+        "HOST": "127.0.0.1",
+        "PORT": server.port,
+        "USER": server.user,
+        "PASSWORD": server.password,
+        **changes,
+    }
+    return connections.configure_settings({"default": {}, "one": given})["one"]
+
+
+@contextmanager
+def meaning(alias: str, database: dict[str, Any]) -> Iterator[None]:
+    """Let an alias mean another database for a while, one inside of another if need be."""
+    before = connections.settings[alias]
+    connections[alias].close()
+    del connections[alias]
+    connections.settings[alias] = database
+    try:
+        yield
+    finally:
+        connections[alias].close()
+        del connections[alias]
+        connections.settings[alias] = before
