@@ -17,7 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.validation import BaseDatabaseValidation
 from django_mongodb_backend import base
 from pymongo import MongoClient, ReturnDocument
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -125,7 +125,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @contextmanager
     def statement(self, name: str) -> Iterator[None]:
-        """Prepare a statement as Django prepares SQL, and take note of its failure: MongoDB ends the transaction then."""
+        """Prepare a statement as Django prepares SQL, and note its failure: MongoDB ends the transaction then."""
         self.validate_no_broken_transaction()
         self.ensure_connection()
         run: Any = _nothing
@@ -135,10 +135,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
         try:
             with self.wrap_database_errors:
                 yield
-        except DatabaseError:
+        except DatabaseError as error:
             if self.in_atomic_block:
                 self.needs_rollback = True
-            raise
+            cause = error.__cause__
+            if error.args or cause is None:
+                raise
+            # The backend says neither what happened, nor that it was the connection.
+            kind = OperationalError if isinstance(cause, ConnectionFailure) else type(error)
+            raise kind(str(cause)) from cause
 
     def next_number(self, table: str, count: int) -> int:
         """Count up for so many new rows of a table, and return the last number.

@@ -17,8 +17,8 @@ from django.db.models.functions import Now
 #: MongoDB's time has milliseconds.
 _NOW = {"$dateToString": {"date": "$$NOW", "format": "%Y-%m-%dT%H:%M:%S.%L000Z"}}
 
-_value = Value.as_mql
-_now = Now.as_mql_expr
+_value: Any = Value.as_mql  # type: ignore[attr-defined]
+_now: Any = Now.as_mql_expr  # type: ignore[attr-defined]
 
 
 def _as_stored(self: Any, compiler: Any, connection: Any, as_expr: bool = False) -> Any:
@@ -47,5 +47,5 @@ def _time_as_stored(self: Any, compiler: Any, connection: Any) -> Any:
 
 def register_expressions() -> None:
     """Have Django's expressions know this engine; called once, when it is imported."""
-    Value.as_mql = _as_stored
-    Now.as_mql_expr = _time_as_stored
+    Value.as_mql = _as_stored  # type: ignore[attr-defined]
+    Now.as_mql_expr = _time_as_stored  # type: ignore[attr-defined]

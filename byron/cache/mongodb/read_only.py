@@ -17,8 +17,11 @@ from byron.exceptions import CacheWriteError
 
 #: Commands that read, of those that `Database.command` may be given.
 _READS = frozenset(
-    "aggregate buildinfo collstats connectionstatus count dbstats distinct explain find getmore hello hostinfo ismaster "
-    "killcursors listcollections listdatabases listindexes ping replsetgetstatus serverstatus".split()
+    {
+        *("aggregate", "buildinfo", "collstats", "connectionstatus", "count", "dbstats"),
+        *("distinct", "explain", "find", "getmore", "hello", "hostinfo"),
+        *("ismaster", "killcursors", "listcollections", "listdatabases", "listindexes", "ping"),
+    }
 )
 
 #: Stages of a pipeline that write what comes out of it.

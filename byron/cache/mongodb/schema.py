@@ -52,6 +52,10 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
 
 
 class DatabaseIntrospection(introspection.DatabaseIntrospection):
+    def table_names(self, cursor: Any = None, include_views: bool = False) -> Any:
+        with self.connection.wrap_database_errors:
+            return super().table_names(cursor, include_views)
+
     def _get_index_info(self, table_name: str) -> Any:
         found = super()._get_index_info(table_name)
         for each in found.values():
