@@ -71,7 +71,8 @@ class DecimalField(_Field):
             raise exceptions.ValidationError(f"{value!r} is not a decimal number.", code="invalid") from error
 
     def get_prep_value(self, value: Any) -> Any:
-        return self.to_python(super().get_prep_value(value))
+        value = super().get_prep_value(value)
+        return value if hasattr(value, "resolve_expression") else _as_numeric(self.to_python(value))
 
     def get_db_prep_value(self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False) -> Any:
         value = value if prepared else self.get_prep_value(value)
@@ -89,6 +90,16 @@ class DecimalField(_Field):
         if connection.vendor == "mongodb" and value is not None:
             return decimal.Decimal(value["text"]) if isinstance(value, dict) else of_sort_key(value)
         return self.to_python(value)
+
+
+def _as_numeric(number: decimal.Decimal | None) -> decimal.Decimal | None:
+    """Return a number as PostgreSQL's numeric gives it back: zero has no sign, and no exponent is above zero."""
+    if number is None or not number.is_finite():
+        return number
+    if not number:
+        number = number.copy_abs()
+    exponent = number.as_tuple().exponent
+    return decimal.Decimal(f"{number:f}") if isinstance(exponent, int) and exponent > 0 else number
 
 
 class _DecimalCol(Col):

@@ -95,8 +95,8 @@ class BatchApplier:
             if not self.parks:
                 return self._until_the_culprit(messages, error)
             log.debug("batch failed, now one by one component=%s error=%r", self._lane.consumer, str(error))
-        if not self._has_savepoints:
-            return self._singly(items, stopping)
+            if not self._has_savepoints:
+                return self._by_halves(items, error, enough)
         # An event is to blame. In savepoints, those before and after it succeed.
         with transaction.atomic(using=self._alias):
             return self._apply(items, enough, self._one_by_one)
@@ -297,19 +297,27 @@ class BatchApplier:
     def _has_savepoints(self) -> bool:
         return connections[self._alias].features.uses_savepoints
 
-    def _singly(self, items: Sequence[Incoming | _Broken], stopping: Callable[[], bool]) -> int:
-        """Apply events in a transaction each, where none can be undone alone inside of one; park those that fail."""
-        for item in items:
+    def _by_halves(self, items: Sequence[Incoming | _Broken], error: Exception, enough: Callable[[], bool]) -> int:
+        """Apply events that failed together in two transactions, and so on until the culprit is alone; park that.
+
+        For databases without savepoints, where nothing inside of a transaction can be undone alone. What is stored is
+        stored with its checkpoint, so it does not matter where a process ends.
+        """
+        if len(items) == 1:
+            self._set_aside(items[0], self._problem(error))
+            return items[0].message.position
+        position = 0
+        for half in (items[: len(items) // 2], items[len(items) // 2 :]):
             try:
                 with transaction.atomic(using=self._alias):
-                    self._apply([item], lambda: False, self._together)
-            except Exception as error:
-                if self._is_external(error):
+                    position = self._apply(half, enough, self._together)
+            except Exception as failure:
+                if self._is_external(failure):
                     raise
-                self._set_aside(item, self._problem(error))
-            if stopping():
-                return item.message.position
-        return items[-1].message.position
+                position = self._by_halves(half, failure, enough)
+            if position < half[-1].message.position or enough():
+                break
+        return position
 
     def _problem(self, error: Exception) -> Problem:
         return Problem(error=error, handler=self.applier.handler, passes=not isinstance(error, EventError))
