@@ -14,6 +14,7 @@ from django.db.models import F
 from django.db.transaction import TransactionManagementError
 
 from byron.cache.migrations import is_pending
+from byron.cache.sessions import end_sessions, name_session
 from byron.cache.trouble import is_conflict, is_trouble
 from byron.exceptions import CacheWriteError
 from byron.models import OutboxMessage
@@ -88,6 +89,41 @@ def test_a_row_that_is_held_is_not_written_by_another_transaction(author: Any) -
     assert found[0] == 1
     assert isinstance(found[1], DatabaseError) and is_conflict(found[1]) and is_trouble(found[1], "library")
     assert author.get(pk="1").full_name == "one"
+
+
+def test_whoever_takes_over_ends_the_transaction_of_a_process_that_is_gone(author: Any) -> None:
+    author.create(id="1", full_name="one")
+    held, ended = threading.Event(), threading.Event()
+    found: list[Exception | None] = []
+
+    def frozen() -> None:
+        name_session("library", "frozen")
+        try:
+            with transaction.atomic(using="library"):
+                author.filter(pk="1").update(full_name="too late")
+                held.set()
+                ended.wait(30)
+            found.append(None)
+        except DatabaseError as error:
+            found.append(error)
+        connections["library"].close()
+
+    thread = threading.Thread(target=frozen)
+    thread.start()
+    assert held.wait(30)
+    end_sessions("library", ["another"])
+    with pytest.raises(DatabaseError) as caught, transaction.atomic(using="library"):
+        author.filter(pk="1").update(full_name="two")
+    assert is_conflict(caught.value)
+
+    end_sessions("library", ["frozen"])
+    with transaction.atomic(using="library"):
+        assert author.filter(pk="1").update(full_name="two") == 1
+    ended.set()
+    thread.join(30)
+
+    assert isinstance(found[0], DatabaseError) and is_trouble(found[0], "library")
+    assert author.get(pk="1").full_name == "two"
 
 
 def test_holding_needs_a_transaction(author: Any) -> None:

@@ -7,8 +7,9 @@ committed with the outermost `atomic`. There are no savepoints, so an error insi
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar
 
@@ -30,6 +31,10 @@ from byron.cache.mongodb.schema import DatabaseIntrospection, DatabaseSchemaEdit
 from byron.cache.roles import Role, process_role
 
 register_expressions()
+
+#: The collection that tells whose sessions are whose, and for how long it does.
+_SESSIONS = "byron_session"
+_FORGOTTEN = timedelta(days=30)
 
 #: The collection of what has been counted up so far, by the name of the table.
 _SEQUENCES = "byron_sequence"
@@ -74,6 +79,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
     #: Clients are pools, for all threads of a process, by what they were made with.
     _clients: ClassVar[dict[str, MongoClient[Any]]] = {}
     _making = threading.Lock()
+
+    #: The session of this connection's transactions, when there has been one; `session` while one is open.
+    _own: Any = None
 
     # Django's own: those of the backend know nothing of transactions.
     set_autocommit = BaseDatabaseWrapper.set_autocommit
@@ -171,30 +179,56 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if autocommit:
             return
         self.require_transactions()
-        session = self.connection.start_session()
+        session = self._own_session()
         session.start_transaction(read_concern=ReadConcern("snapshot"), write_concern=WriteConcern("majority"))
         self.session = session
+
+    def _own_session(self) -> Any:
+        if self._own is None:
+            self._own = self.connection.start_session()
+        return self._own
+
+    def name_session(self, name: str) -> None:
+        """Write down whose the session is in which this thread's transactions are, for `end_sessions` of others."""
+        self.ensure_connection()
+        now = datetime.now(UTC)
+        with self.wrap_database_errors:
+            named = self.database[_SESSIONS]
+            named.delete_many({"since": {"$lt": now - _FORGOTTEN}})
+            named.update_one(
+                {"_id": f"{name} {threading.get_ident()}"},
+                {"$set": {"name": name, "session": self._own_session().session_id, "since": now}},
+                upsert=True,
+            )
+
+    def end_sessions(self, names: Collection[str]) -> None:
+        """End the sessions of these names, and with them their transactions: MongoDB itself waits for a minute."""
+        self.ensure_connection()
+        with self.wrap_database_errors:
+            named = self.database[_SESSIONS]
+            chosen = {"name": {"$in": list(names)}}
+            sessions = [each["session"] for each in named.find(chosen)]
+            if sessions:
+                self.connection.admin.command("killSessions", sessions)
+                named.delete_many(chosen)
 
     def _commit(self) -> None:
         if self.session is not None:
             with self.wrap_database_errors:
                 self.session.commit_transaction()
-            self._leave()
+            self.session = None
 
     def _rollback(self) -> None:
         if self.session is not None:
             with self.wrap_database_errors:
                 self.session.abort_transaction()
-            self._leave()
+            self.session = None
 
     def _close(self) -> None:
-        if self.session is not None:
-            self._leave()
-
-    def _leave(self) -> None:
         """End the session; what was not committed is undone."""
-        session, self.session = self.session, None
-        session.end_session()
+        own, self._own, self.session = self._own, None, None
+        if own is not None:
+            own.end_session()
 
 
 def _nothing(*args: Any) -> None:
