@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -20,6 +21,13 @@ _SQLITE_OPTIONS = {
 
 #: Seconds in which a server must have answered a new connection.
 _CONNECT_TIMEOUT = 5
+
+_MONGODB_SCHEMES = ("mongodb", "mongodb+srv")
+
+_MONGODB_OPTIONS = {
+    # Milliseconds until a server that is away is told of; PyMongo itself waits for half a minute.
+    "serverSelectionTimeoutMS": 3000,
+}
 
 
 def find_components(*directories: Path, first: str) -> list[str]:
@@ -44,7 +52,10 @@ def cache_databases(components: Sequence[str], directory: Path) -> dict[str, dic
 def _cache_database(name: str, directory: Path, *, is_first: bool) -> dict[str, Any]:
     env = environ.Env()
     url = env.str(f"{name.upper()}_CACHE_URL", default="") or (env.str("CACHE_URL", default="") if is_first else "")
-    database: dict[str, Any] = dict(environ.Env.db_url_config(url or f"sqlite:///{directory / name}.sqlite3"))
+    if urlsplit(url).scheme in _MONGODB_SCHEMES:
+        database = _mongodb_database(url)
+    else:
+        database = dict(environ.Env.db_url_config(url or f"sqlite:///{directory / name}.sqlite3"))
     # Django's tests would make each Cache's database wait for `default`, which a project need not have.
     database["TEST"] = {"DEPENDENCIES": []}
     if database["ENGINE"] == "django.db.backends.sqlite3":
@@ -56,6 +67,23 @@ def _cache_database(name: str, directory: Path, *, is_first: bool) -> dict[str, 
         # Without it, a server that accepts and says nothing would hold whoever asks for as long as it likes.
         database["OPTIONS"] = {"connect_timeout": _CONNECT_TIMEOUT, **database.get("OPTIONS", {})}
     return database
+
+
+def _mongodb_database(url: str) -> dict[str, Any]:
+    """Return the DATABASES entry of a MongoDB URL, which goes to PyMongo as it is.
+
+    Raises ImproperlyConfigured when the extra is missing, or the URL names no database.
+    """
+    require_extra("mongodb", "django_mongodb_backend", setting="CACHE_URL")
+    parts = urlsplit(url)
+    name = unquote(parts.path.lstrip("/"))
+    if not name:
+        raise ImproperlyConfigured(
+            f"The CACHE_URL of a MongoDB server at {parts.hostname} names no database; add one: mongodb://host/students."
+        )
+    given = {option.split("=", 1)[0].lower() for option in parts.query.split("&")}
+    options = {option: value for option, value in _MONGODB_OPTIONS.items() if option.lower() not in given}
+    return {"ENGINE": "byron.cache.mongodb", "NAME": name, "HOST": url, "OPTIONS": options}
 
 
 def require_extra(extra: str, module: str, *, setting: str) -> None:

@@ -32,8 +32,16 @@ def _prepare(connection: Any, **kwargs: Any) -> None:
         with connection.cursor() as cursor:
             for statement in _SINK_SESSION:
                 cursor.execute(statement)
-    if process_role() is Role.API and installed_component(connection.alias) is not None:
+    if (
+        process_role() is Role.API
+        and installed_component(connection.alias) is not None
+        and connection.vendor in _OF_SQL
+    ):
+        # On MongoDB the client itself does not write.
         _let_read_only(connection)
+
+
+_OF_SQL = ("sqlite", "postgresql")
 
 
 def _let_read_only(connection: Any) -> None:

@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING, Any
 from django.core import exceptions
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.expressions import Col
 from django.db.models.fields.related_descriptors import ForwardManyToOneDescriptor
 from django.utils.dateparse import parse_date, parse_datetime, parse_time
+from django.utils.functional import cached_property
+
+from byron.cache.decimals import of_sort_key, sort_key
 
 #: SQLite compares exact decimals by this collation; `byron.cache.connections` registers it.
 DECIMAL_COLLATION = "byron_decimal"
@@ -33,7 +37,8 @@ else:
 class DecimalField(_Field):
     """An exact decimal of any size, read back with the digits it was written with.
 
-    PostgreSQL's `numeric`; text with a numeric collation on SQLite, whose own numbers are doubles.
+    PostgreSQL's `numeric`; text with a numeric collation on SQLite, whose own numbers are doubles. On MongoDB, whose
+    own have 34 digits, a document: its `text` is the number, its `key` what it is compared by.
     """
 
     description = "Exact decimal"
@@ -46,7 +51,16 @@ class DecimalField(_Field):
     def db_type(self, connection: BaseDatabaseWrapper) -> str:
         if connection.vendor == "sqlite":
             return f"text COLLATE {DECIMAL_COLLATION}"
-        return "numeric"
+        return "object" if connection.vendor == "mongodb" else "numeric"
+
+    def get_col(self, alias: Any, output_field: Any = None) -> Any:
+        if alias == self.model._meta.db_table and output_field in (None, self):
+            return self.cached_col
+        return _DecimalCol(alias, self, output_field)
+
+    @cached_property
+    def cached_col(self) -> Any:
+        return _DecimalCol(self.model._meta.db_table, self)
 
     def to_python(self, value: Any) -> decimal.Decimal | None:
         if value is None or isinstance(value, decimal.Decimal):
@@ -57,15 +71,24 @@ class DecimalField(_Field):
             raise exceptions.ValidationError(f"{value!r} is not a decimal number.", code="invalid") from error
 
     def get_prep_value(self, value: Any) -> Any:
-        return self.to_python(super().get_prep_value(value))
+        value = super().get_prep_value(value)
+        return value if hasattr(value, "resolve_expression") else _as_numeric(self.to_python(value))
 
     def get_db_prep_value(self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False) -> Any:
         value = value if prepared else self.get_prep_value(value)
-        if value is None or connection.vendor != "sqlite":
+        if value is None or connection.vendor not in ("sqlite", "mongodb"):
             return value
-        return str(value)
+        return sort_key(value) if connection.vendor == "mongodb" else str(value)
+
+    def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
+        if connection.vendor != "mongodb" or value is None or hasattr(value, "as_sql"):
+            return super().get_db_prep_save(value, connection)
+        number = self.get_prep_value(value)
+        return {"key": sort_key(number), "text": str(number)}
 
     def from_db_value(self, value: Any, expression: Any, connection: BaseDatabaseWrapper) -> decimal.Decimal | None:
+        if connection.vendor == "mongodb" and value is not None:
+            return decimal.Decimal(value["text"]) if isinstance(value, dict) else of_sort_key(value)
         return self.to_python(value)
 
 
@@ -86,6 +109,24 @@ class VersionField(models.BigIntegerField):  # type: ignore[type-arg]
         for implied in ("default", "editable"):
             kwargs.pop(implied, None)
         return name, path, args, kwargs
+
+
+def _as_numeric(number: decimal.Decimal | None) -> decimal.Decimal | None:
+    """Return a number as PostgreSQL's numeric gives it back: zero has no sign, and no exponent is above zero."""
+    if number is None or not number.is_finite():
+        return number
+    if not number:
+        number = number.copy_abs()
+    exponent = number.as_tuple().exponent
+    return decimal.Decimal(f"{number:f}") if isinstance(exponent, int) and exponent > 0 else number
+
+
+class _DecimalCol(Col):
+    """A decimal's column. On MongoDB it is compared by its key, wherever it is not just read."""
+
+    def as_mql(self, compiler: Any, connection: Any, as_expr: bool = False) -> str:
+        # The backend gives it to Django's class when it is imported.
+        return f"{super().as_mql(compiler, connection, as_expr=as_expr)}.key"  # type: ignore[misc]
 
 
 _READERS: dict[str, Callable[[str], Any]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from django.db import connections
 
@@ -16,6 +17,9 @@ def name_session(alias: str, owner: str) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('application_name', %s, false)", [_PREFIX + owner])
+    elif connection.vendor == "mongodb":
+        named: Any = connection
+        named.name_session(_PREFIX + owner)
 
 
 def end_sessions(alias: str, owners: Collection[str]) -> None:
@@ -31,3 +35,6 @@ def end_sessions(alias: str, owners: Collection[str]) -> None:
                 " WHERE datname = current_database() AND usename = current_user AND application_name = ANY(%s)",
                 [[_PREFIX + owner for owner in sorted(owners)]],
             )
+    elif owners and connection.vendor == "mongodb":
+        named: Any = connection
+        named.end_sessions([_PREFIX + owner for owner in owners])

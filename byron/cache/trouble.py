@@ -28,6 +28,39 @@ _SQLITE_READONLY, _READ_ONLY_TRANSACTION = 8, "25006"
 
 _INSUFFICIENT_PRIVILEGE = "42501"
 
+#: MongoDB's codes of the same kind: servers that cannot be reached, stop, or are not the primary; locks of others,
+#: transactions that the server ended; time, disk.
+_MONGODB_CODES = frozenset(
+    {
+        6,
+        7,
+        18,
+        24,
+        46,
+        50,
+        64,
+        89,
+        91,
+        112,
+        133,
+        189,
+        246,
+        251,
+        262,
+        290,
+        9001,
+        10107,
+        11600,
+        11602,
+        13435,
+        13436,
+        14031,
+    }
+)
+
+#: MongoDB's code for what another transaction has written meanwhile.
+_WRITE_CONFLICT = 112
+
 
 def is_trouble(error: BaseException, alias: str) -> bool:
     """Whether an error, or what caused it, is the trouble of a database that will be well again.
@@ -57,6 +90,13 @@ def is_refused_write(error: BaseException) -> bool:
 def lacks_right(error: BaseException) -> bool:
     """Whether the database user lacks a right that the statement needs."""
     return any(getattr(each, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE for each in _chain(error))
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether another transaction was in the way, of a database that does not wait for locks."""
+    return any(
+        getattr(each, "code", None) == _WRITE_CONFLICT and hasattr(each, "has_error_label") for each in _chain(error)
+    )
 
 
 def remedy_for(alias: str) -> str:
@@ -89,6 +129,10 @@ def _passes(error: BaseException, alias: str) -> bool:
         if state in _MISSING_STATES:
             return _unmigrated(alias)
         return state[:2] in _PASSING_CLASSES or state in _PASSING_STATES
+    if cause is not None and hasattr(cause, "has_error_label"):
+        # PyMongo's: of lost connections the engine makes the first. A transaction's trouble is labelled.
+        labelled = cause.has_error_label("TransientTransactionError")
+        return isinstance(error, OperationalError) or labelled or getattr(cause, "code", None) in _MONGODB_CODES
     if isinstance(cause, sqlite3.Error):
         code = getattr(cause, "sqlite_errorcode", None)
         if code is None:

@@ -217,5 +217,8 @@ def workspace_for(alias: str) -> Workspace:
     kinds: dict[str, type[Workspace]] = {"sqlite": SQLiteWorkspace, "postgresql": PostgresWorkspace}
     vendor = connections[alias].vendor
     if vendor not in kinds:
-        raise CacheError(f"A Cache on {vendor} cannot be rebuilt beside itself; empty it, and the Sink builds it anew.")
+        raise CacheError(
+            f"A Cache on {vendor} cannot be rebuilt beside itself yet. Stop its Sinks and run `manage.py flush "
+            f"--database {alias}`: when they run again, they build it anew from the log. Readers see it grow."
+        )
     return kinds[vendor](alias)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from django.db import DatabaseError, connections, transaction
 from django.db.transaction import TransactionManagementError
 
 from byron.cache.checkpoint import Applied, lock_checkpoints, store_checkpoint
-from byron.cache.trouble import is_trouble
+from byron.cache.trouble import is_conflict, is_trouble
 from byron.cache.write_behind import unit_of_work
 from byron.events.codec import message_id
 from byron.events.event import StoredMessage
 from byron.events.payloads import PayloadCodec
 from byron.events.subjects import split_subject
 from byron.exceptions import EventError, LaneLostError
+from byron.models import ParkedEvent
 from byron.schema.installed import ComponentConfig
 from byron.sink.apply import Applier, Incoming
 from byron.sink.lanes import Lane
@@ -29,6 +33,11 @@ log = logging.getLogger("byron.sink")
 
 #: Seconds after which a transaction ends between two events, so that others get to the database and the Sink can stop.
 _LONGEST_TRANSACTION = 1.0
+
+#: Seconds before what met another transaction is tried again, on a database that does not wait for locks.
+_CONFLICT_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,9 @@ class BatchApplier:
         That is the last one's, unless `stopping` or the time cut the transaction short. Raises LaneLostError,
         and the database's errors when it is in trouble; nothing was stored then.
         """
+        return self._patiently(lambda: self._apply_all(messages, stopping))
+
+    def _apply_all(self, messages: Sequence[StoredMessage], stopping: Callable[[], bool]) -> int:
         items = [self._read(message) for message in messages]
         deadline = time.monotonic() + _LONGEST_TRANSACTION
 
@@ -83,6 +95,8 @@ class BatchApplier:
             if not self.parks:
                 return self._until_the_culprit(messages, error)
             log.debug("batch failed, now one by one component=%s error=%r", self._lane.consumer, str(error))
+            if not self._has_savepoints:
+                return self._by_halves(items, error, enough)
         # An event is to blame. In savepoints, those before and after it succeed.
         with transaction.atomic(using=self._alias):
             return self._apply(items, enough, self._one_by_one)
@@ -90,22 +104,30 @@ class BatchApplier:
     def park(self, message: StoredMessage, problem: Problem) -> None:
         """Park an event without a try, and pass it over."""
 
-        def set_aside(items: Sequence[Incoming], enough: Callable[[], bool]) -> int:
-            for item in items:
-                self.parking.park(item.message, problem)
+        self._patiently(lambda: self._set_aside(self._read(message), problem))
+
+    def _set_aside(self, item: Incoming | _Broken, problem: Problem) -> None:
+        def park(items: Sequence[Incoming], enough: Callable[[], bool]) -> int:
+            for each in items:
+                self.parking.park(each.message, problem)
             return len(items)
 
         with transaction.atomic(using=self._alias):
-            self._apply([self._read(message)], lambda: False, set_aside)
+            self._apply([item], lambda: False, park)
 
     def retry(self, key_digest: str) -> tuple[int, Problem | None]:
         """Apply a key's parked events in order until one fails again or some time is over.
 
         Returns how many were applied and why the next one was not. Raises as `apply` does.
         """
+        return self._patiently(lambda: self._retry_all(key_digest))
+
+    def _retry_all(self, key_digest: str) -> tuple[int, Problem | None]:
         with transaction.atomic(using=self._alias):
             lock_checkpoints(self._alias, self._lane.consumer, self._lane.slots, self._owner)
             begun, problem = self.parking.begin(key_digest)
+        if not self._has_savepoints:
+            return self._retry_singly(key_digest, begun, problem)
         applied = []
         self.applier.emitted.clear()
         deadline = time.monotonic() + _LONGEST_TRANSACTION
@@ -124,6 +146,59 @@ class BatchApplier:
             self.parking.survive(begun)
             self._store_emitted()
         return len(applied), problem
+
+    @staticmethod
+    def _patiently(action: Callable[[], _T]) -> _T:
+        """Do something that is undone when it fails, and again while another transaction is in its way."""
+        for pause in _CONFLICT_PAUSES:
+            try:
+                return action()
+            except Exception as error:
+                if not is_conflict(error):
+                    raise
+            time.sleep(random.uniform(pause / 2, pause))
+        return action()
+
+    def _retry_singly(
+        self, key_digest: str, begun: Sequence[int], problem: Problem | None
+    ) -> tuple[int, Problem | None]:
+        """Apply a key's parked events, each in a transaction of its own with its removal."""
+        applied = 0
+        deadline = time.monotonic() + _LONGEST_TRANSACTION
+        for identity in begun:
+            self.applier.emitted.clear()
+            try:
+                with self._holding(identity) as row:
+                    if row is not None:
+                        item = self._read(stored_message(row))
+                        if isinstance(item, _Broken):
+                            raise item.problem.error
+                        self.applier.apply([item])
+                        self._require_intact()
+                        self.parking.remove(key_digest, [row])
+                        self._store_emitted()
+                        applied += 1
+            except Exception as error:
+                if self._is_external(error):
+                    raise
+                problem = self._problem(error)
+                with self._holding(identity) as row:
+                    if row is not None:
+                        self.parking.note_failure(row, problem)
+                break
+            if time.monotonic() > deadline:
+                break
+        with transaction.atomic(using=self._alias):
+            lock_checkpoints(self._alias, self._lane.consumer, self._lane.slots, self._owner)
+            self.parking.survive(begun)
+        return applied, problem
+
+    @contextmanager
+    def _holding(self, identity: int) -> Iterator[ParkedEvent | None]:
+        """Hold the lane and a parked event, if that is still there, for the length of a transaction."""
+        with transaction.atomic(using=self._alias):
+            lock_checkpoints(self._alias, self._lane.consumer, self._lane.slots, self._owner)
+            yield next(iter(self.parking.held([identity])), None)
 
     def _read(self, message: StoredMessage) -> Incoming | _Broken:
         try:
@@ -218,6 +293,35 @@ class BatchApplier:
                 return done
         return len(items)
 
+    @property
+    def _has_savepoints(self) -> bool:
+        return connections[self._alias].features.uses_savepoints
+
+    def _by_halves(self, items: Sequence[Incoming | _Broken], error: Exception, enough: Callable[[], bool]) -> int:
+        """Apply events that failed together in two transactions, and so on until the culprit is alone; park that.
+
+        For databases without savepoints, where nothing inside of a transaction can be undone alone. What is stored is
+        stored with its checkpoint, so it does not matter where a process ends.
+        """
+        if len(items) == 1:
+            self._set_aside(items[0], self._problem(error))
+            return items[0].message.position
+        position = 0
+        for half in (items[: len(items) // 2], items[len(items) // 2 :]):
+            try:
+                with transaction.atomic(using=self._alias):
+                    position = self._apply(half, enough, self._together)
+            except Exception as failure:
+                if self._is_external(failure):
+                    raise
+                position = self._by_halves(half, failure, enough)
+            if position < half[-1].message.position or enough():
+                break
+        return position
+
+    def _problem(self, error: Exception) -> Problem:
+        return Problem(error=error, handler=self.applier.handler, passes=not isinstance(error, EventError))
+
     def _try(self, item: Incoming) -> Problem | None:
         """Apply an event in a savepoint, or say why it cannot be. Raises what is not the event's fault."""
         emitted = len(self.applier.emitted)
@@ -229,7 +333,7 @@ class BatchApplier:
             if self._is_external(error):
                 raise
             del self.applier.emitted[emitted:]
-            return Problem(error=error, handler=self.applier.handler, passes=not isinstance(error, EventError))
+            return self._problem(error)
         return None
 
     def _require_intact(self) -> None:

@@ -106,8 +106,14 @@ def _as_of(
     watch: Callable[[Replay], None],
 ) -> Rebuilt:
     until = _beyond(moment)
+    if url.startswith("mongodb"):
+        raise CommandError("--into cannot be in MongoDB yet; name a database of SQLite or PostgreSQL.")
+    live_settings = connections.settings[config.alias]
+    if connections[config.alias].vendor == "mongodb":
+        # Those of another engine mean nothing to this one.
+        live_settings = {**live_settings, "OPTIONS": {}}
     try:
-        database: dict[str, Any] = {**connections.settings[config.alias], **environ.Env.db_url_config(url)}
+        database: dict[str, Any] = {**live_settings, **environ.Env.db_url_config(url)}
     except (ValueError, ImproperlyConfigured) as error:
         raise CommandError(f"--into {url!r} is no database URL: {error}.") from error
     with redirected(config.alias, database) as live:

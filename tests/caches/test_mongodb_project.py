@@ -1,0 +1,55 @@
+"""A generated project with its Cache on MongoDB: API and Sink are processes of their own."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.mongodb import MongoServer, why_not
+from tests.processes import byron_admin, system, wait_for
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no MongoDB: {why_not()}")
+
+CREATE = 'mutation { createStudent(name: "NAME", course: "c", ingress: 1) { id } }'
+
+
+def test_a_project_on_mongodb_goes_on_when_its_sink_is_killed_and_its_server_restarts(tmp_path: Path) -> None:
+    byron_admin("startcomponent", "students", directory=tmp_path)
+    project = tmp_path / "students"
+    with MongoServer(tmp_path / "mongodb") as server:
+        url = server.create_database("students")
+        (project / ".env").write_text(f"DEBUG=true\nCACHE_URL={url}\nBYRON_SINK_LANES=2\n")
+        with system(project, tmp_path / "state", "Calisto") as running:
+            running.serve()
+
+            def names() -> list[str]:
+                answer = running.graphql("{ getStudents { name } }")
+                return sorted(each["name"] for each in (answer.get("data") or {}).get("getStudents") or [])
+
+            sink = running.sink()
+            running.graphql(CREATE.replace("NAME", "one"))
+            wait_for(lambda: names() == ["one"], "the first student")
+
+            sink.process.send_signal(signal.SIGKILL)
+            sink.process.wait()
+            running.graphql(CREATE.replace("NAME", "two"))
+            sink = running.sink()
+            wait_for(lambda: names() == ["one", "two"], "another Sink to go on")
+
+            server.stop()
+            assert running.graphql("{ getStudents { name } }")["errors"]
+            server.start()
+            running.graphql(CREATE.replace("NAME", "three"))
+            wait_for(lambda: names() == ["one", "three", "two"], "API and Sink to go on after the server is back")
+            assert sink.process.poll() is None
+
+            refused = running.manage("rebuildcache", check=False)
+            assert refused.returncode == 1 and "manage.py flush --database students" in refused.stderr
+            sink.process.send_signal(signal.SIGTERM)
+            assert sink.process.wait(30) == 0
+            running.manage("flush", "--database", "students", "--noinput")
+            assert names() == []
+            running.sink()
+            wait_for(lambda: names() == ["one", "three", "two"], "the Cache to be built anew")

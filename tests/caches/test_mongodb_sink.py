@@ -1,0 +1,125 @@
+"""The Sink on MongoDB: each event's effect once, wherever a process ends."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import connections
+
+from byron.broker.memory import MemoryBroker
+from byron.cache.roles import Role, acting_as
+from byron.commands.functions import load_function
+from byron.models import Checkpoint, OutboxMessage, ParkedEvent
+from byron.schema.installed import ComponentConfig
+from byron.sink.lane import LaneWorker
+from tests.mongodb import why_not
+from tests.sink.conftest import KilledError, Workbench
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no MongoDB: {why_not()}")
+
+
+def _handle(ctx: Any, event: Any) -> None:
+    """Count in a way that shows when an event is applied twice, and emit."""
+    row, _ = ctx.db.Author.objects.update_or_create(id=event.payload["id"], defaults={})
+    row.full_name = f"{row.full_name}+{event.payload['full_name']}"
+    row.save()
+    ctx.emit("author.welcomed", {"id": event.payload["id"]})
+    if event.payload["full_name"] == "poison":
+        raise RuntimeError("poison")
+
+
+@pytest.fixture
+def bench(mongodb_cache: str, library: ComponentConfig, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workbench]:
+    monkeypatch.setattr(import_module("library.sink.handlers.new_author"), "new_author", _handle)
+    load_function.cache_clear()
+    yield Workbench(library, MemoryBroker("Perses"))
+    monkeypatch.undo()
+    load_function.cache_clear()
+
+
+@contextmanager
+def ending_at(step: int) -> Iterator[list[str]]:
+    """Let the process end before the statement, the commit or what follows a commit that has this number."""
+    steps: list[str] = []
+    connection = connections["library"]
+    commit = connection._commit
+
+    def reach(what: str) -> None:
+        steps.append(what)
+        if len(steps) == step:
+            raise KilledError(what)
+
+    def statement(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        reach(sql)
+        return execute(sql, *rest)
+
+    def committed() -> None:
+        reach("before the commit")
+        commit()
+        reach("after the commit")
+
+    connection._commit = committed
+    try:
+        with connection.execute_wrapper(statement):
+            yield steps
+    finally:
+        del connection._commit
+
+
+def empty(bench: Workbench) -> None:
+    for model in (Checkpoint, OutboxMessage, ParkedEvent, apps.get_model("library", "Author")):
+        model.objects.using(bench.alias).all().delete()
+    bench.broker = MemoryBroker("Perses")
+    bench.broker.ensure_log()
+
+
+def run_to_the_end(bench: Workbench) -> LaneWorker:
+    worker = bench.run()
+    with acting_as(Role.SINK):
+        worker.release()
+    return worker
+
+
+def state(bench: Workbench) -> Any:
+    authors = dict(bench.model("Author").order_by("pk").values_list("pk", "full_name"))
+    welcomed = [each for each in bench.broker.messages if each.subject.endswith("author.welcomed")]
+    return authors, len(welcomed), bench.states, len(bench.outbox)
+
+
+@pytest.mark.parametrize(
+    ("events", "expected", "stride"),
+    [
+        ([("a", "1"), ("b", "2"), ("a", "3")], ({"a": "+1+3", "b": "+2"}, 3, [], 0), 3),
+        ([("a", "1"), ("b", "poison"), ("b", "2"), ("c", "3")], ({"a": "+1", "c": "+3"}, 2, [2, 3], 0), 9),
+    ],
+    ids=["a batch", "a batch with an event that fails"],
+)
+def test_each_effect_is_stored_once_wherever_the_process_ends(
+    bench: Workbench, events: Any, expected: Any, stride: int
+) -> None:
+    for step in itertools.count(1, int(os.environ.get("CRASH_STRIDE", stride))):
+        empty(bench)
+        for key, name in events:
+            bench.publish("new.author", {"id": key, "full_name": name})
+        ended = True
+        with ending_at(step) as steps:
+            try:
+                bench.run()
+                ended = False
+            except KilledError:
+                # What is left to the next process is what the server was told.
+                connections["library"].close()
+        run_to_the_end(bench)
+        authors, welcomed, parked, outbox = state(bench)
+        found = authors, welcomed, [position for position, _ in parked], outbox
+        assert found == expected, f"the process ended at step {step}: {steps[-3:]}"
+        if not ended:
+            break
+    assert step > 15, steps
