@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from configparser import ConfigParser
+from pathlib import Path
+
 import pytest
 
+import byron
 from byron.project import cache_databases, find_components
+
+
+def test_every_package_is_in_the_distribution():
+    root = Path(byron.__file__).parent
+    found = {".".join(file.parent.relative_to(root.parent).parts) for file in root.rglob("*.py")}
+    listed = ConfigParser()
+    listed.read(root.parent / "setup.cfg")
+    packages = set(listed["options"]["packages"].split())
+
+    assert {name for name in packages if not name.endswith("_template")} == found
 
 
 def test_components_are_the_folders_with_a_schema_the_first_one_first(tmp_path):
