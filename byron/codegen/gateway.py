@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -48,9 +48,15 @@ class Subgraph:
     source: str
 
 
-def read_subgraphs(paths: Iterable[Path], urls: Mapping[str, str], namespace: str | None = None) -> list[Subgraph]:
+def read_subgraphs(
+    paths: Iterable[Path],
+    urls: Mapping[str, str],
+    namespace: str | None = None,
+    port_of: Callable[[Path], int | None] = lambda project: None,
+) -> list[Subgraph]:
     """Return the subgraphs of the components in these folders, each a project or a component.
 
+    `port_of` tells where a project's API is, by its folder; where it does not, ports are counted up from 8000.
     Raises GenerationError when they are none or make no system, and InvalidSchemaError.
     """
     found: list[Subgraph] = []
@@ -58,7 +64,8 @@ def read_subgraphs(paths: Iterable[Path], urls: Mapping[str, str], namespace: st
         for directory in _components(path):
             component = read_component(directory / SCHEMA_FILE, f"{directory.name}/{SCHEMA_FILE}")
             name = directory.name
-            url = urls.get(name, f"http://127.0.0.1:{_FIRST_PORT + number}/{name}/graphql/")
+            port = port_of(directory.parent.resolve()) or _FIRST_PORT + number
+            url = urls.get(name, f"http://127.0.0.1:{port}/{name}/graphql/")
             source = subgraph_source(component, graphql_source(component))
             found.append(Subgraph(name=name, url=url, component=component, source=source))
     _check_system(found, namespace, urls)

@@ -32,9 +32,17 @@ def event_of(component: Component, entity: ObjectType) -> str | None:
 
 
 def entity_of(component: Component, handler: Handler) -> ObjectType | None:
-    """Return the type that a handler's event announces, when its name or declaration tells."""
+    """Return the type that a handler's event announces, and that it is left to this handler to store.
+
+    Told by the event's name or declaration. None when another handler of the event is declared to store the type.
+    """
+    others = {
+        other.apply.target
+        for other in component.handlers.get(handler.event, ())
+        if other.apply is not None and other.apply.operation in ("create", "upsert")
+    }
     for entity in component.content.types:
-        if event_of(component, entity) == handler.event:
+        if event_of(component, entity) == handler.event and entity.name not in others:
             return entity
     return None
 

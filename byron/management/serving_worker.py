@@ -21,6 +21,9 @@ from multiprocessing.connection import Connection
 from time import sleep
 from typing import Any
 
+from django.apps import apps
+from django.conf import settings
+from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.core.checks import run_checks
 from django.core.management.base import SystemCheckError
 from django.db import connections
@@ -88,7 +91,7 @@ def run_worker(work: Work, parent: Connection) -> None:
 
     def load() -> LeavingApplication:
         try:
-            application = LeavingApplication(import_string(work.application))
+            application = LeavingApplication(_with_static_files(import_string(work.application)))
             _check()
             _keep_connections()
         except Exception as error:
@@ -100,6 +103,13 @@ def run_worker(work: Work, parent: Connection) -> None:
         return application
 
     _run_granian(work, load, lambda: parent.send(READY))
+
+
+def _with_static_files(application: Any) -> Any:
+    """Have an application answer for its static files under DEBUG, as runserver does: GraphiQL needs them."""
+    if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
+        return StaticFilesHandler(application)
+    return application
 
 
 def _check() -> None:

@@ -70,7 +70,8 @@ def test_what_the_environment_lacks_is_told_in_two_lines(project):
     assert finished.returncode == 1
     assert finished.stderr == (
         "Set the SECRET_KEY environment variable\n"
-        ".env.example shows what the environment, or .env, may hold; --traceback where it is read.\n"
+        "For development: cp .env.example .env, which tells what the environment may hold, too. "
+        "(--traceback shows where it is read.)\n"
     )
     finished = run(["manage.py", "check", "--traceback"], project, project / ".state", check=False)
     assert "config/settings.py" in finished.stderr

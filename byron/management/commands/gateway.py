@@ -12,7 +12,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from byron.codegen.composition import compose
 from byron.codegen.gateway import NOTICE, gateway_files, read_subgraphs
 from byron.codegen.plan import Action, Owner, Plan, PlannedFile, write_file
+from byron.conf import byron_settings
 from byron.exceptions import GenerationError, SchemaError
+from byron.management.engines import ProcessEngine
 
 _SUPERGRAPH = "supergraph.graphql"
 
@@ -40,7 +42,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         directory: Path = options["output"]
         try:
-            subgraphs = read_subgraphs(options["paths"], dict(options["url"]), options["namespace"])
+            ports = ProcessEngine(byron_settings().state_path.absolute()).ports
+            subgraphs = read_subgraphs(options["paths"], dict(options["url"]), options["namespace"], ports.known)
             for change in Plan(directory, gateway_files(subgraphs)).apply():
                 if change.action is not Action.KEEP:
                     self.stdout.write(f"{change.action.value:>6} {directory.name}/{change.file.path}")

@@ -42,10 +42,19 @@ class Ports:
                     raise PortTakenError(own, remembered=not asked)
                 port = own
             else:
-                taken = set(known.values())
-                port = next(port for port in range(FIRST, 65536) if port not in taken and is_free(port))
+                port = _first_free(known)
             known[str(project)] = port
             return port
+
+    def suggest(self) -> int:
+        """Return a port that is free and that no project here has."""
+        with self._exclusively() as known:
+            return _first_free(known)
+
+    def known(self, project: Path) -> int | None:
+        """Return the port that a project has or had last; None for one that never had any."""
+        with self._exclusively() as known:
+            return known.get(str(project))
 
     def forget(self, project: Path) -> None:
         with self._exclusively() as known:
@@ -66,6 +75,11 @@ class Ports:
                 file.seek(0)
                 file.truncate()
                 json.dump(known, file, indent=1)
+
+
+def _first_free(known: dict[str, int]) -> int:
+    taken = set(known.values())
+    return next(port for port in range(FIRST, 65536) if port not in taken and is_free(port))
 
 
 def is_free(port: int) -> bool:

@@ -41,7 +41,8 @@ class ProcessEngine(Engine):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._root = root / "process-engine"
-        self._ports = Ports(self._root)
+        #: Which project has which port.
+        self.ports = Ports(self._root)
 
     def build(self, project: Project) -> None:
         for command in (["generate"], ["check"], ["migrate", "--no-input"]):
@@ -118,13 +119,13 @@ class ProcessEngine(Engine):
     def choose_port(self, project: Project, asked: int | None = None) -> int:
         """Return the port of the project's API, and remember it. Raises EngineError when it is taken."""
         try:
-            return self._ports.choose(project.path, asked)
+            return self.ports.choose(project.path, asked)
         except PortTakenError as error:
             who = holder(error.port) or "another process"
             had = ", which it had before," if error.remembered else ""
             raise EngineError(
                 f"{project.name}: port {error.port}{had} is taken by {who}. End that, or choose another port: "
-                f"byron up --port {error.port + 1} {project.path}"
+                f"byron up -d --port {self.ports.suggest()} {project.path}"
             ) from error
 
     def _state(self, project: Project) -> ProjectState:

@@ -14,4 +14,5 @@ if __name__ == "__main__":
     except ImproperlyConfigured as error:
         if "--traceback" in sys.argv:
             raise
-        sys.exit(f"{error}\n.env.example shows what the environment, or .env, may hold; --traceback where it is read.")
+        remedy = "For development: cp .env.example .env, which tells what the environment may hold, too."
+        sys.exit(f"{error}\n{remedy} (--traceback shows where it is read.)")
