@@ -21,6 +21,7 @@ from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.writer import MigrationWriter
 
 from byron.cache import fields
+from byron.codegen.consequences import Consequences
 from byron.codegen.fields import model_fields
 from byron.codegen.renames import apply_renames
 from byron.exceptions import GenerationError
@@ -43,7 +44,7 @@ _EMPTY: tuple[tuple[type[Any], Any], ...] = (
 )
 
 
-class _Questioner(MigrationQuestioner):
+class EmptyValues(MigrationQuestioner):
     """Answer what `makemigrations` would ask: fill with empty values; what is renamed, schema.yaml says."""
 
     def ask_not_null_addition(self, field_name: str, model_name: str) -> Any:
@@ -86,7 +87,7 @@ def new_migration(component: Component, label: str) -> NewMigration | None:
     for kind in component.content.types:
         built = [(column.name, column.build(label)) for column in model_fields(kind, component)]
         wanted.add_model(ModelState(label, kind.name, built))
-    detector = MigrationAutodetector(current, wanted, _Questioner(wanted, label))
+    detector = MigrationAutodetector(current, wanted, EmptyValues(wanted, label))
     found = detector.changes(graph=graph, trim_to_apps={label}, convert_apps={label})
     if label in found:
         migration = found[label][0]
@@ -100,7 +101,8 @@ def new_migration(component: Component, label: str) -> NewMigration | None:
     else:
         return None
     text = MigrationWriter(migration, include_header=False).as_string()
-    return NewMigration(name=migration.name, text=text)
+    warnings = Consequences(component, label, migration.operations, before).sentences()
+    return NewMigration(name=migration.name, text=text, warnings=warnings)
 
 
 def _begin(migration: Migration, operations: Sequence[Operation]) -> None:
