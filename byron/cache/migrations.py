@@ -69,9 +69,8 @@ def unfilled_attributes(alias: str, migrations: Iterable[tuple[str, str]]) -> li
     found = (loader.disk_migrations.get(key) for key in sorted(migrations))
     columns = [column for migration in found if migration is not None for column in _unfilled(migration)]
     labels = {config.label for config in installed_components() if config.alias == alias}
-    return [
-        f"{model}.{column}" for label, model, column in columns if label in labels and _has_rows(alias, label, model)
-    ]
+    named = ((_model_with_rows(alias, label, model), column) for label, model, column in columns if label in labels)
+    return [f"{model}.{column}" for model, column in named if model]
 
 
 def _unfilled(migration: Migration) -> Iterator[tuple[str, str, str]]:
@@ -80,10 +79,11 @@ def _unfilled(migration: Migration) -> Iterator[tuple[str, str, str]]:
             yield migration.app_label, operation.model_name, operation.name
 
 
-def _has_rows(alias: str, label: str, model: str) -> bool:
+def _model_with_rows(alias: str, label: str, name: str) -> str:
+    """Return a model's name as schema.yaml has it, or an empty string when there are no rows of it."""
     try:
-        manager = apps.get_model(label, model)._default_manager
+        model = apps.get_model(label, name)
     except LookupError:
         # A later migration renamed or dropped it: what it is called now is not told here.
-        return False
-    return bool(manager.using(alias).exists())
+        return ""
+    return model.__name__ if model._default_manager.using(alias).exists() else ""
