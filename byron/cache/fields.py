@@ -177,6 +177,8 @@ class ReferenceListField(ListField):
     """A list of references, stored as their ids in order; `to` is the type they refer to."""
 
     description = "List of references"
+    # The type that is referred to may be renamed: no column changes.
+    non_db_attrs = (*ListField.non_db_attrs, "to")
 
     def __init__(self, *args: Any, to: str, **kwargs: Any) -> None:
         self.to = to

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -58,8 +58,10 @@ class Change:
 class Plan:
     """Files to write below a root directory, none of them when one that Byron owns was edited by hand."""
 
-    def __init__(self, root: Path, files: Iterable[PlannedFile]) -> None:
+    def __init__(self, root: Path, files: Iterable[PlannedFile], *, warnings: Sequence[str] = ()) -> None:
         self.root = root
+        #: What to know before it is applied.
+        self.warnings = warnings
         self.files = sorted(files, key=lambda file: file.path)
 
     def changes(self) -> list[Change]:

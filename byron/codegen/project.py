@@ -16,6 +16,7 @@ from django.conf import settings
 import byron
 from byron.codegen.component import component_files
 from byron.codegen.deployment import DeployedComponent, deployment_plan
+from byron.codegen.migrations import new_migration
 from byron.codegen.plan import Change, Owner, Plan, PlannedFile, write_file
 from byron.codegen.templates import COMPONENT, PROJECT, format_python, render, template_files
 from byron.exceptions import GenerationError
@@ -86,7 +87,7 @@ def add_component(name: str, project: Path, *, schema: Path | None = None, names
 
 def component_plan(config: ComponentConfig) -> Plan:
     """Return what `manage.py generate` does for an installed component."""
-    return Plan(Path(config.path), component_files(config.component, config.label))
+    return _plan(Path(config.path), config.component, config.label)
 
 
 def installed_plans(components: Sequence[ComponentConfig]) -> list[Plan]:
@@ -139,7 +140,13 @@ def _with_namespace(text: str, namespace: str, filename: str) -> str:
 
 def _write_component(directory: Path, component: Component, label: str, schema: str) -> list[Change]:
     write_file(directory / SCHEMA_FILE, PlannedFile(path=SCHEMA_FILE, text=schema, owner=Owner.DEVELOPER))
-    return Plan(directory, component_files(component, label)).apply()
+    return _plan(directory, component, label).apply()
+
+
+def _plan(directory: Path, component: Component, label: str) -> Plan:
+    migration = new_migration(component, label)
+    files = component_files(component, label, migration)
+    return Plan(directory, files, warnings=migration.warnings if migration is not None else ())
 
 
 def _refuse_importable(label: str) -> None:

@@ -1,12 +1,13 @@
 """Payloads of declared shape: checked and converted in one step, both ways.
 
-On the wire an attribute has the name that schema.yaml gives it; in Python it is snake_case.
+On the wire an attribute has the name that schema.yaml gives it; in Python it is snake_case. One that was renamed
+is read by its old names, too, which the log still has, and written by its new one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -26,6 +27,9 @@ from byron.schema.types import LONGEST_ID, SCALARS
 
 _NOT_A_NUMBER = re.compile(rb'"[+-]?(s?nan|inf)', re.IGNORECASE)
 
+_raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_raw_list = msgspec.json.Decoder(list[msgspec.Raw])
+
 EntityId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID)]
 
 
@@ -41,6 +45,9 @@ class _Form:
     decoder: msgspec.json.Decoder[Any]
     wire_names: Mapping[str, str]
     python_names: Mapping[str, str]
+    #: The names, as JSON has them, that attributes had before; empty when none was renamed.
+    old_names: tuple[bytes, ...]
+    shape: ObjectType | InputType
 
 
 class PayloadCodec:
@@ -91,6 +98,8 @@ class PayloadCodec:
         form = self._form(event)
         if form is None:
             return decode_untyped(body)
+        if form.old_names and (b"\\" in body or any(name in body for name in form.old_names)):
+            body = self._renamed(form.shape, body)
         checked = form.decoder.decode(body) if form.whole else None
         if checked is not None and _NOT_A_NUMBER.search(body):
             # Python's Decimal reads those; no exact number is one.
@@ -126,6 +135,35 @@ class PayloadCodec:
             self._forms[event] = None if shape is None else self._make_form(event, shape, strict)
         return self._forms[event]
 
+    def _renamed(self, shape: ObjectType | InputType, body: bytes) -> bytes:
+        """Return a payload with today's names, its values as they are. What has both names keeps both."""
+        current = _raw_object.decode(body)
+        for attribute in shape.attributes:
+            old = next((name for name in attribute.renamed_from if name in current), None)
+            if old is not None and attribute.name not in current:
+                current[attribute.name] = current.pop(old)
+            group = self._component.inputs.get(attribute.type.name)
+            if group is not None and attribute.name in current:
+                current[attribute.name] = msgspec.Raw(self._renamed_within(group, bytes(current[attribute.name])))
+        return msgspec.json.encode(current)
+
+    def _renamed_within(self, group: InputType, value: bytes) -> bytes:
+        if value.startswith(b"["):
+            items = [msgspec.Raw(self._renamed_within(group, bytes(item))) for item in _raw_list.decode(value)]
+            return msgspec.json.encode(items)
+        return self._renamed(group, value) if value.startswith(b"{") else value
+
+    def _old_names(self, shape: ObjectType | InputType) -> Iterator[str]:
+        """Give the old names of all that a payload of this shape may hold."""
+        shapes, seen = [shape], {shape.name}
+        for each in shapes:
+            for attribute in each.attributes:
+                yield from attribute.renamed_from
+                group = self._component.inputs.get(attribute.type.name)
+                if group is not None and group.name not in seen:
+                    seen.add(group.name)
+                    shapes.append(group)
+
     def _make_form(self, event: str, shape: ObjectType | InputType, strict: bool) -> _Form:
         return _Form(
             name=shape.name,
@@ -134,6 +172,8 @@ class PayloadCodec:
             decoder=msgspec.json.Decoder(self._struct(shape, strict)),
             wire_names={attribute.python_name: attribute.name for attribute in shape.attributes},
             python_names={attribute.name: attribute.python_name for attribute in shape.attributes},
+            old_names=tuple(f'"{name}"'.encode() for name in dict.fromkeys(self._old_names(shape))),
+            shape=shape,
         )
 
     def _struct(self, shape: ObjectType | InputType, strict: bool) -> type[msgspec.Struct]:

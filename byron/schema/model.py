@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -49,6 +50,20 @@ Description = Annotated[
 ]
 Flag = Annotated[bool, Field(strict=True)]
 
+#: An attribute or a type that was renamed more often than this is another one.
+_MOST_OLD_NAMES = 20
+
+
+def _one_or_several(written: Any) -> Any:
+    return written if isinstance(written, list | tuple) else (written,)
+
+
+FieldNames = Annotated[tuple[FieldName, ...], Field(min_length=1, max_length=_MOST_OLD_NAMES)]
+TypeNames = Annotated[tuple[TypeName, ...], Field(min_length=1, max_length=_MOST_OLD_NAMES)]
+OldFieldNames = Annotated[FieldNames, BeforeValidator(_one_or_several, json_schema_input_type=FieldName | FieldNames)]
+OldTypeNames = Annotated[TypeNames, BeforeValidator(_one_or_several, json_schema_input_type=TypeName | TypeNames)]
+_RENAMED_FROM = "The name it had before, or a list of names, the last one first: what has that name is kept."
+
 
 class _Given:
     """Marks a key that may be left out; when it is there, it has a value."""
@@ -89,6 +104,7 @@ class Attribute(Member):
 
     unique: Flag = Field(False, description="No two entities may have the same value.")
     index: Flag = Field(False, description="Queries filter or order by this attribute: keep an index.")
+    renamed_from: OldFieldNames = Field((), description=_RENAMED_FROM)
 
 
 class ObjectType(Declaration):
@@ -97,6 +113,7 @@ class ObjectType(Declaration):
     name: TypeName
     attributes: tuple[Attribute, ...] = Field(min_length=1, max_length=_MOST_ATTRIBUTES)
     description: Annotated[Description | None, _Given()] = None
+    renamed_from: OldTypeNames = Field((), description=_RENAMED_FROM)
 
     @cached_property
     def attribute(self) -> dict[str, Attribute]:
@@ -105,6 +122,8 @@ class ObjectType(Declaration):
 
 class InputAttribute(Member):
     """One attribute of an input."""
+
+    renamed_from: OldFieldNames = Field((), description=_RENAMED_FROM)
 
 
 class InputType(Declaration):

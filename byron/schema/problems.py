@@ -37,6 +37,7 @@ CODES = {
     "B023": "A declared operation lacks something it needs.",
     "B024": "A number is out of range.",
     "B025": "A version is declared that cannot be.",
+    "B026": "An old name cannot be what something was renamed from.",
 }
 
 

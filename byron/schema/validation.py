@@ -11,11 +11,12 @@ from byron.schema.loader import Document
 from byron.schema.name_checks import check_names
 from byron.schema.parser import Parsed
 from byron.schema.problems import MOST_PROBLEMS, Problem
+from byron.schema.rename_checks import check_renames
 from byron.schema.role_checks import check_roles
 from byron.schema.type_checks import check_types
 from byron.schema.version_checks import check_versions
 
-_CHECKS = (check_names, check_types, check_events, check_commands, check_versions, check_roles)
+_CHECKS = (check_names, check_types, check_events, check_commands, check_versions, check_renames, check_roles)
 
 
 def validate(parsed: Parsed) -> list[Problem]:

@@ -18,6 +18,7 @@ from byron.events.payloads import PayloadCodec
 from byron.exceptions import EventError
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Handler, ObjectType
+from byron.schema.names import snake_case
 from byron.sink.context import HandlerContext
 from byron.sink.outbox import Emission
 from byron.sink.versions import Versions
@@ -173,8 +174,9 @@ def _identity(event: Event) -> str:
 
 def _spellings(entity: ObjectType) -> Sequence[tuple[str, str]]:
     """Return each attribute's Python name with the names that a payload may have for it, the preferred one last."""
-    return [
-        (attribute.python_name, name)
-        for attribute in entity.attributes
-        for name in dict.fromkeys((attribute.name, attribute.python_name))
-    ]
+    spellings = []
+    for attribute in entity.attributes:
+        old = [name for each in reversed(attribute.renamed_from) for name in (each, snake_case(each))]
+        names = dict.fromkeys((*old, attribute.name, attribute.python_name))
+        spellings += [(attribute.python_name, name) for name in names]
+    return spellings

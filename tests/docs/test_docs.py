@@ -277,7 +277,7 @@ def test_the_tutorial_shows_the_files_that_startcomponent_makes():
 
     shown = [match[2] for match in _FENCE.finditer((DOCS / "intro" / "tutorial.md").read_text())]
     schema = schema_text("students", None, None)
-    files = {file.path: file.text for file in component_files(parse_component(schema), "students")}
+    files = {file.path: file.text for file in component_files(parse_component(schema), "students", None)}
 
     assert schema in shown
     assert files["api/commands/create_student.py"] in shown

@@ -227,3 +227,71 @@ def test_no_message_makes_reading_fail_in_any_other_way(subject, given_headers, 
             assert str(error)
         else:
             assert event.position == 4
+
+
+RENAMED = """
+name: Test
+namespace: Perses
+content:
+  inputs:
+    - {name: Place, attributes: [{name: zip, type: "Decimal!", renamedFrom: postCode}]}
+    - name: Move
+      attributes:
+        - {name: id, type: "ID!"}
+        - {name: places, type: "[Place!]!", renamedFrom: stops}
+        - {name: last, type: "Place"}
+  types:
+    - name: Thing
+      attributes:
+        - {name: legalName, type: "String!", renamedFrom: [fullName, name]}
+        - {name: size, type: "Int", renamedFrom: width}
+  events:
+    - {name: new.thing, payload: Thing}
+    - {name: moved, payload: Move}
+  handlers:
+    - {name: made, event: thing.made, apply: {create: Thing}}
+    - {name: changed, event: thing.changed, apply: {update: Thing}}
+"""
+
+
+@pytest.fixture
+def renamed():
+    return PayloadCodec(parse_component(RENAMED))
+
+
+@pytest.mark.parametrize("event", ["new.thing", "thing.made", "thing.changed"])
+@pytest.mark.parametrize("name", ["legalName", "fullName", "name", r"full\u004eame"])
+def test_a_renamed_attribute_is_read_by_each_of_its_names(renamed, event, name):
+    read = renamed.decode(event, f'{{"id":"1","{name}":"Ada","width":3}}'.encode())
+
+    assert dict(read) == {"id": "1", "legal_name": "Ada", "size": 3}
+
+
+@pytest.mark.parametrize("event", ["new.thing", "thing.made", "thing.changed"])
+def test_a_renamed_attribute_is_written_by_its_new_name(renamed, event):
+    payload = {"id": "1", "legal_name": "Ada", "size": 3}
+
+    assert json.loads(renamed.encode(event, payload)) == {"id": "1", "legalName": "Ada", "size": 3}
+
+
+def test_an_old_name_beside_the_new_one_is_an_unknown_attribute(renamed):
+    body = b'{"id":"1","legalName":"Ada","fullName":"Eve"}'
+
+    with pytest.raises(ValueError, match="unknown field `fullName`"):
+        renamed.decode("new.thing", body)
+    assert renamed.decode("thing.made", body)["legal_name"] == "Ada"
+
+
+def test_old_names_are_read_within_inputs_and_values_stay_exact(renamed):
+    place = '{"postCode":1.10000000000000000000000000000000001}'
+    read = renamed.decode("moved", f'{{"id":"1","stops":[ {place} ],"last": {place}}}'.encode())
+
+    assert [str(place.zip) for place in (*read["places"], read["last"])] == [
+        "1.10000000000000000000000000000000001"
+    ] * 2
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b'{"stops":3}', b'{"id":"1","stops":[3]}', b'{"id":"1","stops":[}'])
+def test_a_body_with_an_old_name_that_breaks_its_declaration_is_an_error(renamed, body):
+    with pytest.raises(ValueError, match="."):
+        renamed.decode("moved", body)

@@ -429,7 +429,7 @@ STRUCTURE = [
               attributes:
                 - {name: a, type: Int, required: true}
         """,
-        '7:32: B010 unknown key "required"; known here: name, type, description, unique, index',
+        '7:32: B010 unknown key "required"; known here: name, type, description, unique, index, renamedFrom',
     ),
     _bad(
         "sections left empty",
@@ -1701,12 +1701,71 @@ COMMANDS = [
         '1:7: B013 "name" takes text, and YAML reads "5" as a number; begin it with a letter',
         '2:12: B005 the anchor "&x" is not allowed; remove it',
         '5:46: B012 unknown type "Strng"; did you mean "String"?',
-        '5:55: B010 unknown key "typo"; known here: name, attributes, description',
+        '5:55: B010 unknown key "typo"; known here: name, attributes, description, renamedFrom',
         '6:14: B014 "t" cannot be a name here: letters and digits, a capital letter first',
         '6:47: B005 the alias "*x" is not allowed; write the value out',
         '8:25: B018 "qury" is not allowed as "type"; did you mean "query"?',
         '8:43: B017 "T!!" is not a type; write one as "Int", "Int!" or "[Int!]!"',
         '9:61: B014 "t" cannot be a name here: letters and digits, a capital letter first',
+    ),
+]
+
+RENAMES = [
+    _bad(
+        "renames from names in use",
+        """
+        name: A
+        namespace: B
+        content:
+          types:
+            - {name: T, renamedFrom: T, attributes: [{name: a, type: Int, renamedFrom: [z, b]}, {name: b, type: Int}]}
+            - {name: U, renamedFrom: [V, e], attributes: [{name: aB, type: Int, renamedFrom: a_b}]}
+            - {name: W, renamedFrom: E, attributes: [{name: a, type: Int, renamedFrom: id}]}
+          enums: [{name: E, values: [X]}]
+          inputs: [{name: I, attributes: [{name: a, type: Int, renamedFrom: a}, {name: b, type: Int, renamedFrom: id}]}]
+        """,
+        '5:30: B026 "T" is a name in this schema still, so nothing else was renamed from it; remove it here, or there',
+        '5:80: B026 "b" is a name in T still, so nothing else was renamed from it; remove it here, or there',
+        '6:34: B014 "e" cannot be a name here: letters and digits, a capital letter first',
+        '7:30: B026 "E" is a name in this schema still, so nothing else was renamed from it; remove it here, or there',
+        '7:80: B026 "id" is a name in W still, so nothing else was renamed from it; remove it here, or there',
+        '9:69: B026 "a" is a name in I still, so nothing else was renamed from it; remove it here, or there',
+    ),
+    _bad(
+        "renames of two from one name",
+        """
+        name: A
+        namespace: B
+        content:
+          types:
+            - {name: T, renamedFrom: S, attributes: [{name: a, type: Int}]}
+            - name: U
+              renamedFrom: [R, S]
+              attributes:
+                - {name: a, type: Int, renamedFrom: oldName}
+                - {name: b, type: Int, renamedFrom: [c, old_name]}
+        """,
+        '7:20: B026 "S" is what "T" was renamed from already; remove it from one of them',
+        '10:45: B026 "old_name" is what "a" was renamed from already; remove it from one of them',
+    ),
+    _bad(
+        "renames from no names",
+        """
+        name: A
+        namespace: B
+        content:
+          types:
+            - name: T
+              renamedFrom: []
+              attributes:
+                - {name: a, type: Int, renamedFrom: 5}
+                - {name: b, type: Int, renamedFrom: ~}
+                - {name: c, type: Int, renamedFrom: Old}
+        """,
+        '6:20: B011 "renamedFrom" is an empty list; it needs at least one entry',
+        '8:45: B013 "renamedFrom" takes text, and YAML reads "5" as a number; begin it with a letter',
+        '9:45: B013 "renamedFrom" is empty; it takes text',
+        '10:45: B014 "Old" cannot be a name here: letters and digits, a small letter first (camelCase)',
     ),
 ]
 
@@ -1753,7 +1812,7 @@ VERSIONS = [
     ),
 ]
 
-CASES = [*TEXT, *STRUCTURE, *NAMES, *TYPES, *EVENTS, *COMMANDS, *VERSIONS]
+CASES = [*TEXT, *STRUCTURE, *NAMES, *TYPES, *EVENTS, *COMMANDS, *RENAMES, *VERSIONS]
 
 
 @pytest.mark.parametrize(("source", "located"), CASES)
@@ -1824,8 +1883,8 @@ content:
   types:
     - name: Student
       attributes:
-        - {name: name, type: "String!", unique: true}
-        - {name: course, type: "Course!", index: true}
+        - {name: name, type: "String!", unique: true, renamedFrom: fullName}
+        - {name: course, type: "Course!", index: true, renamedFrom: [subject, topic]}
         - {name: advisor, type: Professor, description: Who advises}
         - {name: classes, type: "[Student!]!"}
     - name: Professor

@@ -30,6 +30,8 @@ class Command(BaseCommand):
                     if change.action is not Action.KEEP:
                         stale = True
                         self.stdout.write(f"{change.action.value:>6} {plan.root.name}/{change.file.path}")
+                for warning in plan.warnings:
+                    self.stdout.write(self.style.WARNING(f"  note {warning}"))
             if not looking:
                 for plan in plans:
                     plan.apply()
