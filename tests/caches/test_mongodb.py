@@ -223,7 +223,7 @@ def test_a_server_alone_is_told_of_with_the_remedy(tmp_path: Path, django_db_blo
 
 def test_a_server_that_is_away_is_trouble_that_passes(tmp_path: Path, django_db_blocker: Any) -> None:
     with MongoServer(tmp_path) as server, django_db_blocker.unblock():
-        url = server.url("away") + "?serverSelectionTimeoutMS=300"
+        url = server.url("away") + "?serverSelectionTimeoutMS=1000"
         with _cache(url) as connection:
             assert is_pending("away")
             server.stop()
