@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,31 @@ class Workspace(ABC):
         """Make the live tables' rows those of the workspace; rows that are the same are left alone."""
         return [self._replace(model) for model in tables]
 
+    @abstractmethod
+    def _replace(self, model: type[models.Model]) -> Difference:
+        """Make one live table's rows those of the workspace, in the transaction at hand."""
+
+    @contextmanager
+    @abstractmethod
+    def _locked(self) -> Iterator[None]:
+        """Keep other rebuilds of this Cache away."""
+
+    @abstractmethod
+    def _database(self) -> dict[str, Any]:
+        """Return the workspace's settings, as in DATABASES."""
+
+    @abstractmethod
+    def _create(self) -> None:
+        """Make a place for the tables, unless there is one."""
+
+    @abstractmethod
+    def remove(self) -> None:
+        """Remove the tables of this rebuild or an earlier one."""
+
+
+class _SQLWorkspace(Workspace):
+    """Tables that the live connection can name, so that the database compares them."""
+
     def _replace(self, model: type[models.Model]) -> Difference:
         connection = connections[self.live]
         quote = connection.ops.quote_name
@@ -111,29 +137,12 @@ class Workspace(ABC):
         """Return a field's column as it is to be compared: alike only if every digit is."""
         return column
 
-    @contextmanager
-    @abstractmethod
-    def _locked(self) -> Iterator[None]:
-        """Keep other rebuilds of this Cache away."""
-
-    @abstractmethod
-    def _database(self) -> dict[str, Any]:
-        """Return the workspace's settings, as in DATABASES."""
-
-    @abstractmethod
-    def _create(self) -> None:
-        """Make a place for the tables, unless there is one."""
-
     @abstractmethod
     def _prefix(self) -> str:
         """Return what the workspace's tables are called by on the live connection."""
 
-    @abstractmethod
-    def remove(self) -> None:
-        """Remove the tables of this rebuild or an earlier one."""
 
-
-class SQLiteWorkspace(Workspace):
+class SQLiteWorkspace(_SQLWorkspace):
     """A second file beside the live one, attached to it for the switch."""
 
     def __init__(self, alias: str) -> None:
@@ -180,7 +189,7 @@ class SQLiteWorkspace(Workspace):
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
 
 
-class PostgresWorkspace(Workspace):
+class PostgresWorkspace(_SQLWorkspace):
     """A schema of its own in the same database."""
 
     @contextmanager
@@ -221,11 +230,12 @@ class PostgresWorkspace(Workspace):
 
 def workspace_for(alias: str) -> Workspace:
     """Return the workspace of a Cache. Raises CacheError for an engine that has none."""
-    kinds: dict[str, type[Workspace]] = {"sqlite": SQLiteWorkspace, "postgresql": PostgresWorkspace}
     vendor = connections[alias].vendor
+    if vendor == "mongodb":
+        # Late: it needs an extra.
+        made: Workspace = import_module("byron.cache.mongodb.workspace").MongoWorkspace(alias)
+        return made
+    kinds: dict[str, type[Workspace]] = {"sqlite": SQLiteWorkspace, "postgresql": PostgresWorkspace}
     if vendor not in kinds:
-        raise CacheError(
-            f"A Cache on {vendor} cannot be rebuilt beside itself yet. Stop its Sinks and run `manage.py flush "
-            f"--database {alias}`: when they run again, they build it anew from the log. Readers see it grow."
-        )
+        raise CacheError(f"Byron does not know how to rebuild a Cache on {vendor} beside itself.")
     return kinds[vendor](alias)
