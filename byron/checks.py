@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, connections
 
 from byron.api.authentication import require_pyjwt
 from byron.broker.access import configured_access
@@ -146,6 +147,35 @@ def check_components(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
         hint = f'Add "{_ROUTER}" to DATABASE_ROUTERS.'
         messages.append(Error("Nothing keeps components to their own Caches.", hint=hint, id="byron.E003"))
     return messages
+
+
+@register(TAG, Tags.database)
+def check_transactions(
+    app_configs: Sequence[AppConfig] | None, databases: Collection[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """A Cache on MongoDB must be at a server that has transactions. Asked where databases are: by `migrate`, say."""
+    return [
+        message
+        for config in installed_components()
+        if config.alias in (databases or ()) and connections[config.alias].vendor == "mongodb"
+        for message in _transactions(config.alias)
+    ]
+
+
+def _transactions(alias: str) -> Iterator[CheckMessage]:
+    connection: Any = connections[alias]
+    try:
+        connection.ensure_connection()
+        if connection.has_transactions():
+            return
+    except DatabaseError:
+        # It is away, which whatever needs it will say.
+        return
+    yield Error(
+        f"The MongoDB server of the Cache {alias} stands alone, so it has no transactions, and its Sink cannot work.",
+        hint="Start mongod with --replSet rs0, and run rs.initiate() once: one member is enough.",
+        id="byron.E016",
+    )
 
 
 def _component(config: ComponentConfig) -> Iterator[CheckMessage]:

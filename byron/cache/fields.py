@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import json
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -92,6 +93,14 @@ class DecimalField(_Field):
         return self.to_python(value)
 
 
+class FloatField(models.FloatField):  # type: ignore[type-arg]
+    """A double. Zero has no sign: SQLite does not keep it, PostgreSQL and MongoDB do."""
+
+    def from_db_value(self, value: float | None, expression: Any, connection: BaseDatabaseWrapper) -> float | None:
+        # When it is read, since databases also compute.
+        return None if value is None else value + 0.0
+
+
 class VersionField(models.BigIntegerField):  # type: ignore[type-arg]
     """An entity's version: the position of the last event about it that the Cache has applied; 0 without one.
 
@@ -147,7 +156,46 @@ def _plain(value: Any) -> Any:
     return value
 
 
-class ListField(models.JSONField):
+class JSONField(models.JSONField):
+    """JSON, read back as it was written: each number with its kind and digits, each object with its order.
+
+    PostgreSQL's `json`, which keeps the text; Django's own field has `jsonb`, where 1e300 becomes an integer and a text
+    with a NUL an error. It is still compared and looked into as `jsonb`.
+    """
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        return "json" if connection.vendor == "postgresql" else super().db_type(connection)
+
+    def get_col(self, alias: Any, output_field: Any = None) -> Any:
+        if alias == self.model._meta.db_table and output_field in (None, self):
+            return self.cached_col
+        return _JSONCol(alias, self, output_field)
+
+    @cached_property
+    def cached_col(self) -> Any:
+        return _JSONCol(self.model._meta.db_table, self)
+
+    def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
+        if connection.vendor != "postgresql" or value is None or hasattr(value, "as_sql"):
+            return super().get_db_prep_save(value, connection)
+        return json.dumps(self.get_prep_value(value), cls=self.encoder)
+
+
+class _JSONCol(Col):
+    """A column of JSON. PostgreSQL's `json` has no operators: its text is read, and for all else it is `jsonb`."""
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, Any]:
+        sql, parameters = self.as_sql(compiler, connection)
+        return f"({sql})::jsonb", parameters
+
+    def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
+        if compiler.connection.vendor != "postgresql":
+            return super().select_format(compiler, sql, params)
+        sql, params = self.as_sql(compiler, compiler.connection)
+        return f"({sql})::text", params
+
+
+class ListField(JSONField):
     """A list of one scalar or enum, in order; `base` is the scalar's name in schema.yaml."""
 
     description = "List"
@@ -160,10 +208,9 @@ class ListField(models.JSONField):
         name, path, args, kwargs = super().deconstruct()
         return name, path, args, {**kwargs, "base": self.base}
 
-    def get_db_prep_value(self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False) -> Any:
-        if isinstance(value, list | tuple):
-            value = [_plain(item) for item in value]
-        return super().get_db_prep_value(value, connection, prepared)
+    def get_prep_value(self, value: Any) -> Any:
+        value = super().get_prep_value(value)
+        return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
     def from_db_value(self, value: Any, expression: Any, connection: BaseDatabaseWrapper) -> Any:
         items = super().from_db_value(value, expression, connection)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -82,32 +83,9 @@ class Workspace(ABC):
         """Make the live tables' rows those of the workspace; rows that are the same are left alone."""
         return [self._replace(model) for model in tables]
 
+    @abstractmethod
     def _replace(self, model: type[models.Model]) -> Difference:
-        connection = connections[self.live]
-        quote = connection.ops.quote_name
-        columns = [quote(field.column) for field in model._meta.concrete_fields if field.column]
-        key = quote(model._meta.pk.column or "id")
-        listed = ", ".join(columns)
-        chosen = ", ".join(self._exactly(column) for column in columns)
-        live, rebuilt = quote(model._meta.db_table), f"{self._prefix()}.{quote(model._meta.db_table)}"
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"DELETE FROM {live} WHERE {key} IN (SELECT {key} FROM "
-                f"(SELECT {chosen} FROM {live} EXCEPT SELECT {listed} FROM {rebuilt}) AS stale)"
-            )
-            removed = cursor.rowcount
-            cursor.execute(
-                f"INSERT INTO {live} ({listed}) SELECT {chosen} FROM {rebuilt} EXCEPT SELECT {listed} FROM {live}"
-            )
-            added = cursor.rowcount
-            cursor.execute(f"SELECT count(*) FROM {live}")
-            [rows] = cursor.fetchone()
-        return Difference(table=model._meta.db_table, rows=rows, removed=removed, added=added)
-
-    @staticmethod
-    def _exactly(column: str) -> str:
-        """Return a column as it is to be compared: alike only if every digit is."""
-        return column
+        """Make one live table's rows those of the workspace, in the transaction at hand."""
 
     @contextmanager
     @abstractmethod
@@ -123,15 +101,48 @@ class Workspace(ABC):
         """Make a place for the tables, unless there is one."""
 
     @abstractmethod
-    def _prefix(self) -> str:
-        """Return what the workspace's tables are called by on the live connection."""
-
-    @abstractmethod
     def remove(self) -> None:
         """Remove the tables of this rebuild or an earlier one."""
 
 
-class SQLiteWorkspace(Workspace):
+class _SQLWorkspace(Workspace):
+    """Tables that the live connection can name, so that the database compares them."""
+
+    def _replace(self, model: type[models.Model]) -> Difference:
+        connection = connections[self.live]
+        quote = connection.ops.quote_name
+        columns = {field: quote(field.column) for field in model._meta.concrete_fields if field.column}
+        key = quote(model._meta.pk.column or "id")
+        listed = ", ".join(columns.values())
+        compared = ", ".join(self._exactly(field, column) for field, column in columns.items())
+        live, rebuilt = quote(model._meta.db_table), f"{self._prefix()}.{quote(model._meta.db_table)}"
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"DELETE FROM {live} WHERE {key} IN (SELECT {key} FROM "
+                f"(SELECT {compared} FROM {live} EXCEPT SELECT {compared} FROM {rebuilt}) AS stale)"
+            )
+            removed = cursor.rowcount
+            # What is left of the live rows is as it should be.
+            cursor.execute(
+                f"INSERT INTO {live} ({listed}) SELECT {listed} FROM {rebuilt} AS anew"
+                f" WHERE NOT EXISTS (SELECT 1 FROM {live} AS same WHERE same.{key} = anew.{key})"
+            )
+            added = cursor.rowcount
+            cursor.execute(f"SELECT count(*) FROM {live}")
+            [rows] = cursor.fetchone()
+        return Difference(table=model._meta.db_table, rows=rows, removed=removed, added=added)
+
+    @staticmethod
+    def _exactly(field: models.Field[Any, Any], column: str) -> str:
+        """Return a field's column as it is to be compared: alike only if every digit is."""
+        return column
+
+    @abstractmethod
+    def _prefix(self) -> str:
+        """Return what the workspace's tables are called by on the live connection."""
+
+
+class SQLiteWorkspace(_SQLWorkspace):
     """A second file beside the live one, attached to it for the switch."""
 
     def __init__(self, alias: str) -> None:
@@ -165,7 +176,7 @@ class SQLiteWorkspace(Workspace):
         """Do nothing: SQLite makes the file."""
 
     @staticmethod
-    def _exactly(column: str) -> str:
+    def _exactly(field: models.Field[Any, Any], column: str) -> str:
         # Decimals that are equal may still be written with other digits.
         return f"{column} COLLATE BINARY"
 
@@ -178,7 +189,7 @@ class SQLiteWorkspace(Workspace):
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
 
 
-class PostgresWorkspace(Workspace):
+class PostgresWorkspace(_SQLWorkspace):
     """A schema of its own in the same database."""
 
     @contextmanager
@@ -204,6 +215,11 @@ class PostgresWorkspace(Workspace):
         with connections[self.live].cursor() as cursor:
             cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
 
+    @staticmethod
+    def _exactly(field: models.Field[Any, Any], column: str) -> str:
+        # PostgreSQL cannot compare its `json`.
+        return f"{column}::text" if isinstance(field, models.JSONField) else column
+
     def _prefix(self) -> str:
         return _SCHEMA
 
@@ -214,11 +230,12 @@ class PostgresWorkspace(Workspace):
 
 def workspace_for(alias: str) -> Workspace:
     """Return the workspace of a Cache. Raises CacheError for an engine that has none."""
-    kinds: dict[str, type[Workspace]] = {"sqlite": SQLiteWorkspace, "postgresql": PostgresWorkspace}
     vendor = connections[alias].vendor
+    if vendor == "mongodb":
+        # Late: it needs an extra.
+        made: Workspace = import_module("byron.cache.mongodb.workspace").MongoWorkspace(alias)
+        return made
+    kinds: dict[str, type[Workspace]] = {"sqlite": SQLiteWorkspace, "postgresql": PostgresWorkspace}
     if vendor not in kinds:
-        raise CacheError(
-            f"A Cache on {vendor} cannot be rebuilt beside itself yet. Stop its Sinks and run `manage.py flush "
-            f"--database {alias}`: when they run again, they build it anew from the log. Readers see it grow."
-        )
+        raise CacheError(f"Byron does not know how to rebuild a Cache on {vendor} beside itself.")
     return kinds[vendor](alias)

@@ -56,7 +56,7 @@ SCALARS: dict[str, Scalar] = {
         ),
         Scalar(name="String", payload=Text, model_field=f"{_MODELS}.TextField", graphql="graphene.String"),
         Scalar(name="Int", payload=Int32, model_field=f"{_MODELS}.IntegerField", graphql="graphene.Int"),
-        Scalar(name="Float", payload=float, model_field=f"{_MODELS}.FloatField", graphql="graphene.Float"),
+        Scalar(name="Float", payload=float, model_field=f"{_FIELDS}.FloatField", graphql="graphene.Float"),
         Scalar(name="Boolean", payload=bool, model_field=f"{_MODELS}.BooleanField", graphql="graphene.Boolean"),
         Scalar(
             name="DateTime",
@@ -76,7 +76,7 @@ SCALARS: dict[str, Scalar] = {
         Scalar(
             name="JSON",
             payload=Any,
-            model_field=f"{_MODELS}.JSONField",
+            model_field=f"{_FIELDS}.JSONField",
             graphql=f"{_SCALARS}.JSON",
             comparable=False,
         ),

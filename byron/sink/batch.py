@@ -126,6 +126,7 @@ class BatchApplier:
         with transaction.atomic(using=self._alias):
             lock_checkpoints(self._alias, self._lane.consumer, self._lane.slots, self._owner)
             begun, problem = self.parking.begin(key_digest)
+        self.parking.trying(begun)
         if not self._has_savepoints:
             return self._retry_singly(key_digest, begun, problem)
         applied = []
@@ -145,6 +146,7 @@ class BatchApplier:
             self.parking.remove(key_digest, applied)
             self.parking.survive(begun)
             self._store_emitted()
+        self.parking.tried(begun)
         return len(applied), problem
 
     @staticmethod
@@ -191,6 +193,7 @@ class BatchApplier:
         with transaction.atomic(using=self._alias):
             lock_checkpoints(self._alias, self._lane.consumer, self._lane.slots, self._owner)
             self.parking.survive(begun)
+        self.parking.tried(begun)
         return applied, problem
 
     @contextmanager

@@ -79,7 +79,7 @@ def _storable(text: str) -> str:
 
 
 class Parking:
-    """The parked events of one lane. All methods but `load` belong inside the lane's transaction."""
+    """The parked events of one lane. All but `load`, `trying` and `tried` belong inside the lane's transaction."""
 
     def __init__(self, alias: str, lane: Lane) -> None:
         self._alias = alias
@@ -129,11 +129,14 @@ class Parking:
         """Write down that a key's first events are about to be tried, in case that ends the process.
 
         Returns their ids, in order: one that may have ended a process before is to be tried alone. One
-        that ended too many is parked; its problem is returned then, and no ids.
+        that ended too many is parked; its problem is returned then, and no ids. `trying` is to be told of them as soon
+        as this is committed.
         """
         rows = list(self._open().filter(key_digest=key_digest).select_for_update().order_by("position")[:_AT_ONCE])
         if not rows:
             return [], None
+        # None is open: these ended, though it was not known then that this was committed.
+        self._begun.difference_update(row.pk for row in rows if not row.begun)
         if self._deaths(rows[0]) >= DEATHS:
             problem = Problem.of_deaths(self._deaths(rows[0]))
             self.note_failure(rows[0], problem)
@@ -142,16 +145,25 @@ class Parking:
         begun = [row.pk for row in rows[: max(suspected, 1)]]
         new = set(begun) - self._begun
         parked_rows(self._alias, self._lane.consumer).filter(pk__in=new).update(begun=F("begun") + 1)
-        self._begun |= new
         return begun, None
+
+    def trying(self, ids: Collection[int]) -> None:
+        """Learn that it was this process that began to try these events, as the Cache now says."""
+        self._begun.update(ids)
 
     def held(self, ids: Collection[int]) -> list[ParkedEvent]:
         """Return those of these events that are still parked, in order, holding their rows."""
         return list(self._open().filter(pk__in=ids).select_for_update().order_by("position"))
 
     def survive(self, ids: Collection[int]) -> None:
-        """Write down that trying these events did not end the process."""
+        """Write down that trying these events did not end the process.
+
+        `tried` is to be told of them as soon as this is committed.
+        """
         parked_rows(self._alias, self._lane.consumer).filter(pk__in=ids, begun__gt=0).update(begun=0)
+
+    def tried(self, ids: Collection[int]) -> None:
+        """Learn that the Cache counts these events as begun no more."""
         self._begun.difference_update(ids)
 
     def _deaths(self, row: ParkedEvent) -> int:

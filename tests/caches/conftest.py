@@ -10,9 +10,9 @@ from django.core.management import call_command
 from django.db import connections
 from pytest_django import DjangoDbBlocker
 
-from byron.cache.workspace import redirected
 from byron.project import cache_databases
 from tests import mongodb, postgres
+from tests.cache.conftest import meaning
 from tests.mongodb import MongoServer
 
 
@@ -39,7 +39,19 @@ def mongodb_cache(
     """The alias of the Library's Cache, which is on MongoDB for the length of a test, migrated and empty."""
     monkeypatch.setenv("LIBRARY_CACHE_URL", mongodb_server.create_database("library"))
     settings = connections.configure_settings({"default": {}, **cache_databases(["library"], Path())})
-    with django_db_blocker.unblock(), redirected("library", settings["library"]):
+    with django_db_blocker.unblock(), meaning("library", settings["library"]):
         call_command("migrate", database="library", verbosity=0)
         yield "library"
         connections["library"].close_pool()
+
+
+@pytest.fixture
+def postgresql_cache(
+    postgresql_server: postgres.PostgresServer, django_db_blocker: DjangoDbBlocker, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """The alias of the Library's Cache, which is on PostgreSQL for the length of a test, migrated and empty."""
+    monkeypatch.setenv("LIBRARY_CACHE_URL", postgresql_server.create_database("library"))
+    settings = connections.configure_settings({"default": {}, **cache_databases(["library"], Path())})
+    with django_db_blocker.unblock(), meaning("library", settings["library"]):
+        call_command("migrate", database="library", verbosity=0)
+        yield "library"

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.core.checks import run_checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.db import DatabaseError, IntegrityError, NotSupportedError, OperationalError, connections, transaction
 from django.db.models import F
 from django.db.transaction import TransactionManagementError
@@ -19,7 +22,7 @@ from byron.cache.trouble import is_conflict, is_trouble
 from byron.exceptions import CacheWriteError
 from byron.models import OutboxMessage
 from byron.project import cache_databases
-from tests.cache.conftest import database
+from tests.cache.conftest import database, meaning
 from tests.mongodb import MongoServer, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no MongoDB: {why_not()}")
@@ -223,7 +226,7 @@ def test_a_server_alone_is_told_of_with_the_remedy(tmp_path: Path, django_db_blo
 
 def test_a_server_that_is_away_is_trouble_that_passes(tmp_path: Path, django_db_blocker: Any) -> None:
     with MongoServer(tmp_path) as server, django_db_blocker.unblock():
-        url = server.url("away") + "?serverSelectionTimeoutMS=300"
+        url = server.url("away") + "?serverSelectionTimeoutMS=1000"
         with _cache(url) as connection:
             assert is_pending("away")
             server.stop()
@@ -246,3 +249,31 @@ def _cache(url: str) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CACHE_URL", url)
         return database(name, **cache_databases([name], Path())[name])
+
+
+def test_migrate_fails_at_a_server_that_stands_alone(
+    tmp_path: Path, django_db_blocker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with MongoServer(tmp_path, standalone=True) as server, django_db_blocker.unblock():
+        monkeypatch.setenv("LIBRARY_CACHE_URL", server.url("library"))
+        settings = connections.configure_settings({"default": {}, **cache_databases(["library"], Path())})
+        with meaning("library", settings["library"]):
+            with pytest.raises(SystemCheckError, match=r"(?s)byron\.E016.*stands alone.*rs\.initiate"):
+                call_command("migrate", database="library", verbosity=0, skip_checks=False)
+            assert run_checks(tags=["byron"]) == run_checks(tags=["byron"], databases=[])
+            connections["library"].close_pool()
+
+
+def test_a_replica_set_passes_the_check_and_so_does_a_server_that_is_away(
+    mongodb_cache: str, mongodb_server: MongoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found() -> set[str | None]:
+        return {message.id for message in run_checks(tags=["byron"], databases=["library"])}
+
+    assert "byron.E016" not in found()
+
+    def away() -> bool:
+        raise OperationalError("away")
+
+    monkeypatch.setattr(connections["library"], "has_transactions", away)
+    assert "byron.E016" not in found()

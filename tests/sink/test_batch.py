@@ -262,6 +262,55 @@ def test_processes_that_end_for_other_reasons_do_not_make_a_parked_event_a_kille
         assert list(bench.rows().values_list("begun", flat=True)) == [0, 0]
 
 
+def undo_after(worker, method, monkeypatch):
+    """Have the transaction of a method of the worker's parking rolled back right after it, once."""
+    original = getattr(worker.batches.parking, method)
+
+    def undone(*args):
+        monkeypatch.undo()
+        original(*args)
+        raise OperationalError("the connection is lost")
+
+    monkeypatch.setattr(worker.batches.parking, method, undone)
+
+
+def test_a_try_whose_begin_was_rolled_back_begins_again(bench, handle):
+    def end(ctx, event):
+        raise Death
+
+    def fail(ctx, event):
+        raise RuntimeError
+
+    handle("newAuthor", fail)
+    bench.author("k1", key="k")
+    bench.run()
+    handle("newAuthor", end)
+    worker = next_process(bench)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(OperationalError):
+        undo_after(worker, "begin", patch)
+        bench.retry(worker, "k")
+
+    with pytest.raises(Death):
+        bench.retry(worker, "k")
+
+    assert [row.begun for row in bench.parked] == [1]
+
+
+def test_a_try_whose_end_was_rolled_back_is_no_death(bench, failures):
+    failures.add("k1")
+    bench.author("k1", key="k")
+    bench.author("k2", key="k")
+    bench.run()
+    failures.clear()
+    worker = next_process(bench)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(OperationalError):
+        undo_after(worker, "survive", patch)
+        bench.retry(worker, "k")
+    assert [row.begun for row in bench.parked] == [1, 1]
+
+    assert bench.retry(worker, "k") == (2, None)
+
+
 def test_a_batch_of_what_is_applied_already_does_nothing(bench, failures):
     for identity in "abc":
         bench.author(identity)

@@ -163,13 +163,19 @@ class DatabaseWrapper(base.DatabaseWrapper):
         )
         return int(found["last"])
 
-    def require_transactions(self) -> None:
-        """Raise OperationalError when the server has no transactions."""
+    def has_transactions(self) -> bool:
+        """Return whether the server has transactions: one that stands alone has none."""
         with self.wrap_database_errors:
             if self.features._supports_transactions:
-                return
-        # For the next try: someone may have mended it.
+                return True
+        # For the next time: someone may have mended it.
         del self.features._supports_transactions
+        return False
+
+    def require_transactions(self) -> None:
+        """Raise OperationalError when the server has no transactions."""
+        if self.has_transactions():
+            return
         raise OperationalError(
             f"The MongoDB server of the Cache {self.alias} stands alone, and only replica sets have transactions. "
             "Start mongod with --replSet rs0, and run rs.initiate() once: one member is enough."

@@ -17,7 +17,7 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 #: What a held row is marked with: two transactions cannot both write a document, and reading one holds nothing.
-_HELD = "byron_held"
+HELD = "byron_held"
 
 #: MongoDB's code for a value that is unique and there already.
 _DUPLICATE_KEY = 11000
@@ -56,7 +56,7 @@ class SQLCompiler(_Statement, compiler.SQLCompiler):
         except EmptyResultSet:
             return
         with self.connection.statement("select_for_update"):
-            self.collection.update_many(matching, {"$set": {_HELD: ObjectId()}}, session=self.connection.session)
+            self.collection.update_many(matching, {"$set": {HELD: ObjectId()}}, session=self.connection.session)
 
     def build_query(self, columns: Any = None) -> Any:
         # The backend reads whole documents when an instance is asked for, be it by only().

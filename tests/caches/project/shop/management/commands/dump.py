@@ -27,18 +27,18 @@ TEXTS = [
     "é", "e\u0301", "É", "ß", "ss", "ı", "Z", "z", "ä", "zz", "日本", "😀", "\uffff", "$a", "${x}", "\n", "\t", "null",
 ]  # fmt: skip
 NUMBERS = [0, 1, -1, 2, 10, 9, 2**31 - 1, -(2**31)]
-RATIOS = [0.0, 0.1, 1 / 3, 1.0, -1.5, 1e300, 5e-324, 123456789.123456789, 1e16, 2.0**53]
+RATIOS = [0.0, -0.0, 0.1, 1 / 3, 1.0, -1.5, 1e300, 5e-324, 123456789.123456789, 1e16, 2.0**53]
 AMOUNTS = [
     "0", "0.0", "-0", "-0.00", "0E+3", "1E+3", "1000", "1E-9", "0.1", "0.10", "1", "1.0", "1.5", "1.50", "-1.5",
     "-1.51", "-10", "10", "9", "9.99", "123456789012345678901234567890.10",
     "0." + "0" * 40 + "1", "-0.000001", "99999999999999999999999999999999999999999999.5", "1" * 60, "-" + "1" * 60,
 ]  # fmt: skip
-#: No floats that are whole numbers: PostgreSQL's jsonb gives 1e20 back as an integer.
 EXTRAS = [
     None, {}, [], "", "text", 0, 1, -1, 1.5, True, False, 2**63, 2**64 - 1, -(2**63), [1, None, "ü"],
     {"a": {"b": [1, {"c": None}]}},
     {"a.b": 1}, {"$set": {"x": 1}}, {"": 1}, {"$ref": "a", "$id": 1}, {"byron_json": "1"}, [[[[]]]], {"a": "😀"},
-    {"when": "2024-01-01T00:00:00Z"}, 0.1,
+    {"when": "2024-01-01T00:00:00Z"}, 0.1, 1e300, 1e16, -1e22, 1.0, 0.0, -0.0, 5e-324, [1e100, {"a": -0.0}], 10**16,
+    {"longer": 1, "b": 2, "a": 3}, {"b": [], "": {}},
 ]  # fmt: skip
 SIZES = ["SMALL", "LARGE", "EXTRA_LARGE"]
 
@@ -242,7 +242,7 @@ def pages(component):
 
 
 def answer_of(component, text):
-    """Return an answer with its keys in one order; an error is one, too."""
+    """Return an answer; an error is one, too."""
     try:
         return canonical(component.graphql(text))
     except GraphQLFailure as error:
@@ -250,7 +250,7 @@ def answer_of(component, text):
 
 
 def canonical(value):
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False)
 
 
 class Command(BaseCommand):
