@@ -6,19 +6,25 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    StringConstraints,
-    model_validator,
-)
-from pydantic.alias_generators import to_camel
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic import ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from byron.schema import names
+from byron.schema.declaration import (
+    ComponentName,
+    Declaration,
+    Description,
+    Emits,
+    EnumValue,
+    EventName,
+    FieldName,
+    Flag,
+    Given,
+    OldFieldNames,
+    OldTypeNames,
+    OrderName,
+    Roles,
+    TypeName,
+)
 from byron.schema.names import snake_case
 from byron.schema.type_ref import TypeRef
 
@@ -30,61 +36,7 @@ _MOST_ATTRIBUTES = 1000
 CONNECTION = "Connection"
 
 
-def _name(pattern: str) -> StringConstraints:
-    return StringConstraints(strict=True, pattern=pattern, max_length=names.LONGEST_NAME)
-
-
-ComponentName = Annotated[str, _name(names.COMPONENT_PATTERN)]
-TypeName = Annotated[str, _name(names.TYPE_PATTERN)]
-FieldName = Annotated[str, _name(names.FIELD_PATTERN)]
-EnumValue = Annotated[str, _name(names.ENUM_VALUE_PATTERN)]
-EventName = Annotated[str, _name(names.EVENT_PATTERN)]
-ORDER_PATTERN = "^-?" + names.FIELD_PATTERN.removeprefix("^")
-OrderName = Annotated[str, _name(ORDER_PATTERN)]
-RoleName = Annotated[str, StringConstraints(strict=True, pattern=names.ROLE_PATTERN, max_length=names.LONGEST_ROLE)]
-Roles = Annotated[tuple[RoleName, ...], Field(min_length=1, max_length=100)]
-Emits = Annotated[tuple[EventName, ...], Field(max_length=100)]
-Description = Annotated[
-    str,
-    StringConstraints(strict=True, strip_whitespace=True, max_length=2000, pattern=names.DESCRIPTION_PATTERN),
-]
-Flag = Annotated[bool, Field(strict=True)]
-
-#: An attribute or a type that was renamed more often than this is another one.
-_MOST_OLD_NAMES = 20
-
-
-def _one_or_several(written: Any) -> Any:
-    return written if isinstance(written, list | tuple) else (written,)
-
-
-FieldNames = Annotated[tuple[FieldName, ...], Field(min_length=1, max_length=_MOST_OLD_NAMES)]
-TypeNames = Annotated[tuple[TypeName, ...], Field(min_length=1, max_length=_MOST_OLD_NAMES)]
-OldFieldNames = Annotated[FieldNames, BeforeValidator(_one_or_several, json_schema_input_type=FieldName | FieldNames)]
-OldTypeNames = Annotated[TypeNames, BeforeValidator(_one_or_several, json_schema_input_type=TypeName | TypeNames)]
 _RENAMED_FROM = "The name it had before, or a list of names, the last one first: what has that name is kept."
-
-
-class _Given:
-    """Marks a key that may be left out; when it is there, it has a value."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        nullable: Any = handler(source)
-        inner: CoreSchema = nullable["schema"]
-        return inner
-
-
-class Declaration(BaseModel):
-    """Anything that schema.yaml declares: its keys are known, and written in camelCase."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        alias_generator=to_camel,
-        ignored_types=(cached_property,),
-        # Built when a schema is read, and only what is needed: at import it would slow every start.
-        defer_build=True,
-    )
 
 
 class Member(Declaration):
@@ -92,7 +44,7 @@ class Member(Declaration):
 
     name: FieldName
     type: TypeRef
-    description: Annotated[Description | None, _Given()] = None
+    description: Annotated[Description | None, Given()] = None
 
     @property
     def python_name(self) -> str:
@@ -112,7 +64,7 @@ class ObjectType(Declaration):
 
     name: TypeName
     attributes: tuple[Attribute, ...] = Field(min_length=1, max_length=_MOST_ATTRIBUTES)
-    description: Annotated[Description | None, _Given()] = None
+    description: Annotated[Description | None, Given()] = None
     renamed_from: OldTypeNames = Field((), description=_RENAMED_FROM)
 
     @cached_property
@@ -131,7 +83,7 @@ class InputType(Declaration):
 
     name: TypeName
     attributes: tuple[InputAttribute, ...] = Field(min_length=1, max_length=_MOST_ATTRIBUTES)
-    description: Annotated[Description | None, _Given()] = None
+    description: Annotated[Description | None, Given()] = None
 
     @cached_property
     def attribute(self) -> dict[str, InputAttribute]:
@@ -143,7 +95,7 @@ class EnumType(Declaration):
 
     name: TypeName
     values: tuple[EnumValue, ...] = Field(min_length=1)
-    description: Annotated[Description | None, _Given()] = None
+    description: Annotated[Description | None, Given()] = None
 
 
 class EventType(Declaration):
@@ -157,7 +109,7 @@ class EventType(Declaration):
         "id", description="The payload's attribute that names what the event is about: events of one key stay in order."
     )
     payload: TypeName = Field(description="A type or an input of this file.")
-    description: Annotated[Description | None, _Given()] = None
+    description: Annotated[Description | None, Given()] = None
 
 
 class Parameter(Member):
@@ -183,14 +135,14 @@ class Read(Declaration):
 
     model_config = ConfigDict(json_schema_extra=_exactly_one("list", "get", "count"))
 
-    list: Annotated[TypeName | None, _Given()] = Field(None, description="Return entities of this type.")
-    get: Annotated[TypeName | None, _Given()] = Field(
+    list: Annotated[TypeName | None, Given()] = Field(None, description="Return entities of this type.")
+    get: Annotated[TypeName | None, Given()] = Field(
         None, description="Return the entity of this type with the id given, or null."
     )
-    count: Annotated[TypeName | None, _Given()] = Field(
+    count: Annotated[TypeName | None, Given()] = Field(
         None, description="Return how many entities of this type there are."
     )
-    by: Annotated[FieldName | None, _Given()] = Field(
+    by: Annotated[FieldName | None, Given()] = Field(
         None, description="A unique attribute that `get:` takes instead of the id."
     )
     filter: tuple[FieldName, ...] = Field(
@@ -226,10 +178,10 @@ class Emit(Declaration):
     """What a mutation emits, with no Python: a new entity, what changes of one, or that one is gone."""
 
     event: EventName
-    update: Annotated[TypeName | None, _Given()] = Field(
+    update: Annotated[TypeName | None, Given()] = Field(
         None, description="Emit what changes of the entity of this type with the id given."
     )
-    delete: Annotated[TypeName | None, _Given()] = Field(
+    delete: Annotated[TypeName | None, Given()] = Field(
         None, description="Emit that the entity of this type with the id given is gone."
     )
 
@@ -254,14 +206,14 @@ class Apply(Declaration):
 
     model_config = ConfigDict(json_schema_extra=_exactly_one("create", "update", "upsert", "delete"))
 
-    create: Annotated[TypeName | None, _Given()] = Field(None, description="Store a whole entity.")
-    update: Annotated[TypeName | None, _Given()] = Field(
+    create: Annotated[TypeName | None, Given()] = Field(None, description="Store a whole entity.")
+    update: Annotated[TypeName | None, Given()] = Field(
         None, description="Change the attributes given of an entity that is there."
     )
-    upsert: Annotated[TypeName | None, _Given()] = Field(
+    upsert: Annotated[TypeName | None, Given()] = Field(
         None, description="Change the attributes given, or store the entity when it is not there."
     )
-    delete: Annotated[TypeName | None, _Given()] = Field(None, description="Remove the entity with the payload's id.")
+    delete: Annotated[TypeName | None, Given()] = Field(None, description="Remove the entity with the payload's id.")
 
     @model_validator(mode="after")
     def _one_target(self) -> Apply:
@@ -285,21 +237,21 @@ class Command(Declaration):
     type: Literal["query", "mutation"]
     return_type: TypeRef
     parameters: tuple[Parameter, ...] = ()
-    read: Annotated[Read | None, _Given()] = None
-    emit: Annotated[Emit | None, _Given()] = None
+    read: Annotated[Read | None, Given()] = None
+    emit: Annotated[Emit | None, Given()] = None
     version: Flag = Field(
         False,
         description="Take the version of the entity that the client has seen; refuse it unless it is the last.",
     )
-    emits: Annotated[Emits | None, _Given()] = Field(
+    emits: Annotated[Emits | None, Given()] = Field(
         None, description="The events that its function and hooks emit, and no others; `[]` for none."
     )
-    roles: Annotated[Roles | None, _Given()] = Field(
+    roles: Annotated[Roles | None, Given()] = Field(
         None,
         description="Who may use it: one of these roles, `[authenticated]` for any valid token, `[anyone]` for all.",
     )
     hooks: Hooks = Hooks()
-    description: Annotated[Description | None, _Given()] = None
+    description: Annotated[Description | None, Given()] = None
 
     @property
     def python_name(self) -> str:
@@ -327,12 +279,12 @@ class Handler(Declaration):
 
     name: FieldName
     event: EventName
-    apply: Annotated[Apply | None, _Given()] = None
-    emits: Annotated[Emits | None, _Given()] = Field(
+    apply: Annotated[Apply | None, Given()] = None
+    emits: Annotated[Emits | None, Given()] = Field(
         None, description="The events that its function and hooks emit, and no others; `[]` for none."
     )
     hooks: Hooks = Hooks()
-    description: Annotated[Description | None, _Given()] = None
+    description: Annotated[Description | None, Given()] = None
 
     @property
     def python_name(self) -> str:
@@ -356,7 +308,7 @@ class Component(Declaration):
     name: ComponentName
     namespace: ComponentName
     content: Content
-    description: Annotated[Description | None, _Given()] = None
+    description: Annotated[Description | None, Given()] = None
 
     @cached_property
     def types(self) -> dict[str, ObjectType]:

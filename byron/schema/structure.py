@@ -9,8 +9,9 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from byron.schema import names
+from byron.schema.declaration import ORDER_PATTERN
 from byron.schema.loader import Document, Path
-from byron.schema.model import ORDER_PATTERN, Component
+from byron.schema.model import Component
 from byron.schema.problems import did_you_mean, quoted
 
 _KIND_OF_NAME = {
