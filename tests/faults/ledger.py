@@ -311,6 +311,8 @@ class Ledger:
         deadline = time.monotonic() + seconds
         while self.cache.applied() < len(self.book) - len(held) and time.monotonic() < deadline:
             time.sleep(0.01)
+        for sink in sinks:  # One that is only just being started would die of the signal, as any Python does.
+            wait_for(lambda: sink.output or sink.process.poll() is not None, "a Sink's first line", seconds=LONGEST)  # noqa: B023
         codes = [stop(sink)[0] for sink in sinks]
         assert self.cache.differences(self.book, held, parked) == {}
         assert codes == [0] * len(sinks)
