@@ -76,7 +76,7 @@ class Running:
             self.process = subprocess.Popen(
                 [sys.executable, *arguments],
                 cwd=directory,
-                env=environment(state, PYTHONUNBUFFERED="1", **variables),
+                env=environment(state, PYTHONUNBUFFERED="1", PYTHONFAULTHANDLER="1", **variables),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -97,10 +97,15 @@ class Running:
         wait_for(said, f"{text!r} in:\n{self.output}")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Signal the process and return its exit code."""
+        """Signal the process and return its exit code; fail the test, its threads told in the log, if it goes on."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
+        try:
+            return self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # With PYTHONFAULTHANDLER it prints where each thread is.
+            self.process.wait(PATIENCE)
+            pytest.fail(f"the process did not end within {PATIENCE:.0f} s of {number.name}:\n{self.output}")
 
     def end(self) -> None:
         """Leave nothing of the process or of what it started."""

@@ -18,7 +18,7 @@ from byron.api.references import Loaded, ReferenceLoader, attribute_value, is_en
 from byron.api.selection import Columns, Selection, columns_of, entities_of
 from byron.commands.idempotency import Attempt
 from byron.commands.runner import CommandRunner
-from byron.commands.versions import version_of
+from byron.commands.versions import OvertakenError, version_of
 from byron.events.event import Event
 from byron.exceptions import CommandError
 from byron.schema.installed import ComponentConfig
@@ -38,7 +38,7 @@ class Execution:
     """What one request gathers while it is executed; resolvers find it as `info.context`."""
 
     request: HttpRequest | None = None
-    #: What the request's mutations published.
+    #: What the request's mutations published, and what overtook them: what its receipt is about.
     events: list[Event] = field(default_factory=list)
     #: The references loaded so far.
     loaded: Loaded = field(default_factory=dict)
@@ -121,9 +121,13 @@ class _Builder:
         def resolve(root: Any, info: GraphQLResolveInfo, /, **arguments: Any) -> Any:
             execution: Execution = info.context
             columns = columns_of_operation(self._component, info).get(kind.name, ()) if kind is not None else ()
-            outcome = self._runner.run(
-                command, plain_arguments(arguments), execution.request, columns=columns, attempt=execution.attempt
-            )
+            try:
+                outcome = self._runner.run(
+                    command, plain_arguments(arguments), execution.request, columns=columns, attempt=execution.attempt
+                )
+            except OvertakenError as error:
+                execution.events.append(error.event)
+                raise
             execution.events.extend(outcome.events)
             if kind is not None:
                 self._load_references(outcome.value, kind, info, execution, paged=command.returns_pages)
