@@ -23,12 +23,9 @@ Mode = Literal["fast", "immediate"]
 _SIGNALS: dict[Mode, signal.Signals] = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 #: Quick, yet a commit still outlives a crash of the server: only the machine's own may lose it.
-_SETTINGS = {
-    "fsync": "off",
-    "full_page_writes": "off",
-    "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "",
-}
+_QUICK = {"fsync": "off", "full_page_writes": "off"}
+
+_SETTINGS = {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
 
 
 @functools.cache
@@ -53,11 +50,15 @@ def why_not() -> str:
 class PostgresServer:
     """A server with its data below a directory, on a loopback port that stays its own over a restart.
 
-    It runs while the `with` block does, and can be stopped and started again in it.
+    It runs while the `with` block does, and can be stopped and started again in it. `durable` is for benchmarks: each
+    commit is on the disk then.
     """
 
-    def __init__(self, directory: Path, *, user: str = "byron", password: str = "secret") -> None:
+    def __init__(
+        self, directory: Path, *, user: str = "byron", password: str = "secret", durable: bool = False
+    ) -> None:
         self.directory = directory
+        self.settings = _SETTINGS if durable else _SETTINGS | _QUICK
         self.user, self.password = user, password
         self.port = free_port()
         self.data, self.log = directory / "data", directory / "postgres.log"
@@ -92,7 +93,7 @@ class PostgresServer:
         assert self._process is None, "it runs"
         if not (self.data / "PG_VERSION").exists():
             self._initialize()
-        options = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+        options = [f"--{name}={value}" for name, value in self.settings.items()]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 _command("postgres", "-D", str(self.data), "-p", str(self.port), *options),
