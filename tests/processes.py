@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from byron.broker.ports import free_port
 
 #: Seconds that anything may take before a test gives up on it.
 PATIENCE = 30.0
@@ -31,13 +32,6 @@ def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = PATIEN
             return value
         time.sleep(0.01)
     pytest.fail(f"waited {seconds:.0f} s in vain for {what}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def environment(state: Path, **extra: str) -> dict[str, str]:

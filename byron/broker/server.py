@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
-from byron.broker.server_state import EmbeddedServer, ServerState, is_free
+from byron.broker.ports import is_free
+from byron.broker.server_state import EmbeddedServer, ServerState
 from byron.exceptions import BrokerError, MissingExtraError
 
 #: Seconds that a stop may take before the server is killed.
