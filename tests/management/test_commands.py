@@ -16,6 +16,7 @@ from byron.broker.memory import MemoryBroker
 from byron.cache.roles import ENVIRONMENT_VARIABLE, Role, process_role, set_process_role
 from byron.commands.functions import load_function
 from byron.management.cli import main
+from byron.management.commands.runserver import Command as Runserver
 from byron.schema.installed import installed_component
 from byron.schema.json_schema import json_schema
 from tests.conftest import add_books
@@ -151,7 +152,9 @@ def test_models_that_were_not_generated_anew_are_an_error(library, monkeypatch):
         "models.py of library is not that of its schema.yaml: Author differs in birth_day, born_on.",
         "models.py of library is not that of its schema.yaml: there is no model Attic.",
     ]
-    assert problems[0].hint == "Run `manage.py generate`, then `manage.py migrate`."
+    assert problems[0].hint == (
+        "Run `manage.py generate`, then `manage.py migrate`; or `byron component build`, which does both."
+    )
 
 
 def test_a_function_file_that_cannot_be_imported_is_an_error_in_one_line(library, monkeypatch):
@@ -170,6 +173,19 @@ def test_a_function_file_that_cannot_be_imported_is_an_error_in_one_line(library
             "remember of library cannot be imported: SyntaxError: '(' was never closed (remember.py, line 3).",
         )
     ]
+
+
+def test_runserver_tells_what_is_wrong_without_how_it_came_to_it(monkeypatch):
+    def fail(role):
+        raise CommandError("The schema has problems:\nlibrary/schema.yaml:1:1: B002")
+
+    monkeypatch.setattr("byron.management.commands.runserver.prepare", fail)
+    told = StringIO()
+    Runserver(stderr=told).inner_run(use_reloader=True)
+
+    assert told.getvalue() == "CommandError: The schema has problems:\nlibrary/schema.yaml:1:1: B002\n"
+    with pytest.raises(CommandError):
+        Runserver(stderr=told).inner_run(use_reloader=False)
 
 
 def test_two_components_of_one_name_are_an_error(library, monkeypatch):
