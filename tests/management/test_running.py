@@ -127,6 +127,21 @@ def test_down_with_a_path_leaves_a_broker_that_others_need(shop, bank, brokers):
     assert brokers == set()
 
 
+def test_a_log_is_not_removed_while_a_component_of_its_system_is_up(shop, brokers, state, monkeypatch):
+    monkeypatch.setattr("byron.management.resetting._begin_log", lambda namespace: None)
+    up(shop)
+    (state / "market/data").mkdir(parents=True)
+    (state / "market/data/log").write_text("events")
+
+    with pytest.raises(CommandError, match="shop of MARKET is up, and nothing was removed: `byron down -N MARKET`"):
+        call_command("infrastructure", "reset", "--yes", "-N", "MARKET")
+
+    assert (state / "market/data/log").exists()
+    call_command("down")
+    call_command("infrastructure", "reset", "--yes", "-N", "MARKET")
+    assert not (state / "market/data").exists()
+
+
 def test_down_with_a_namespace_leaves_the_others(shop, brokers, tmp_path, state, capsys):
     other = make_project(tmp_path / "other", state=state, broker="embedded", namespace="Else")
     up(shop, other)
