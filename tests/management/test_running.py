@@ -18,7 +18,7 @@ from byron.management import running
 from byron.management.cli import main
 from byron.management.projects import Project, ProjectError, find_projects
 from tests.management.fake_projects import change, files_of, make_project, processes_of, remember_port
-from tests.processes import Running, free_port, wait_for
+from tests.processes import Running, free_port, run, wait_for
 
 
 @pytest.fixture
@@ -394,6 +394,17 @@ def test_in_the_foreground_it_shows_every_line_and_ends_all_of_it_on_ctrl_c(fore
     assert {"shop: stopped", "bank: stopped"} <= set(foreground.output.splitlines())
     assert processes_of(tmp_path / "shop") == processes_of(tmp_path / "bank") == []
     assert files_of(tmp_path / "home/byron") == ["process-engine/ports.json"]
+
+
+def test_in_the_foreground_it_stays_while_a_project_is_restarted(foreground, shop, tmp_path):
+    foreground.says("Ctrl-C stops everything")
+
+    run(["-m", "byron", "component", "restart", str(shop.path)], tmp_path, tmp_path / "home")
+
+    foreground.says("sink restarted, process")
+    assert foreground.process.poll() is None
+    assert foreground.stop(signal.SIGINT) == 0
+    assert {"shop: stopped", "bank: stopped"} <= set(foreground.output.splitlines())
 
 
 def test_in_the_foreground_all_of_it_ends_when_it_is_killed(foreground, tmp_path):

@@ -190,6 +190,9 @@ class Supervisor:
         while not self._stopping and not child.works:
             self._wait(_ASK)
             self._relay()
+            for other in self._children:
+                if other is not child:
+                    self._tend(other)
             if child.ended():
                 code = self._bury(child)
                 raise StartError(
@@ -198,7 +201,8 @@ class Supervisor:
             child.look()
             if monotonic() > deadline:
                 raise StartError(f"{name} does not work after {START_DEADLINE:.0f} s")
-        self._say(f"{name} restarted, process {child.record.pid}")
+        if child.works:
+            self._say(f"{name} restarted, process {child.record.pid}")
 
     def _turn(self) -> None:
         """Wait until something happens, and deal with it."""
