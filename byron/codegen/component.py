@@ -67,6 +67,20 @@ def _functions(component: Component, label: str) -> Iterator[PlannedFile]:
         yield _planned(path, render(COMPONENT, "hooks/hook.py", {"name": name, **uses}), Owner.DEVELOPER)
 
 
+def unwritten_functions(component: Component) -> Iterator[tuple[str, str]]:
+    """Give the functions whose first version does nothing yet: each file, relative to the component, and what it is."""
+    for command in component.content.commands:
+        if not command.is_declared:
+            context = _command_context(component, command, "")
+            if not (context["creation"] or context["gets"] or context["lists"]):
+                yield f"api/commands/{command.python_name}.py", f"{command.type} {command.name}"
+    for handler in component.content.handlers:
+        if handler.apply is None and entity_of(component, handler) is None:
+            yield f"sink/handlers/{handler.python_name}.py", f"handler of {handler.event}"
+    for name, uses in _hooks(component).items():
+        yield f"hooks/{name}.py", f"hook {', '.join(uses['uses'])}"
+
+
 def _command_context(component: Component, command: Command, label: str) -> dict[str, Any]:
     entity = component.types.get(command.return_type.name)
     creation = creation_of(component, command)
