@@ -17,19 +17,21 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connections, transaction
 from django.test import RequestFactory
 from pymongo import MongoClient
+from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from byron.broker.memory import MemoryBroker
 from byron.cache.checkpoint import release_slots, take_slots
 from byron.cache.migrations import is_pending
 from byron.cache.roles import Role, acting_as
-from byron.cache.trouble import is_trouble, lacks_right
+from byron.cache.trouble import is_trouble, is_unavailable, lacks_right
 from byron.exceptions import CacheError, CacheWriteError
 from byron.project import cache_databases
 from byron.schema.installed import ComponentConfig
 from byron.sink.rebuild import rebuild
 from tests.cache.conftest import meaning
 from tests.mongodb import MongoServer, why_not, why_not_real
+from tests.processes import byron_admin, system, wait_for
 from tests.sink.conftest import Workbench
 
 _WHY = why_not() or why_not_real()
@@ -249,6 +251,23 @@ def test_a_write_of_the_apis_is_refused_by_the_connection_and_by_the_database(
     assert list(model().values_list("pk", "full_name")) == [("1", "one")]
 
 
+def test_what_goes_round_the_connection_is_refused_by_the_database(
+    cache: MongoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cacheroles("--apply")
+    monkeypatch.setenv("BYRON_ROLE", "api")
+    with using(cache, API) as connection:
+        guarded = connection.database["library_author"]
+        with pytest.raises(CacheWriteError):
+            guarded.insert_one({})
+        with pytest.raises(OperationFailure) as refused:
+            Collection.insert_one(guarded, {})
+        assert lacks_right(refused.value)
+        with MongoClient(connection.settings_dict["HOST"]) as another, pytest.raises(OperationFailure) as refused:
+            another[DATABASE]["library_author"].insert_one({})
+        assert lacks_right(refused.value)
+
+
 def test_the_admin_is_refused_by_the_router_and_past_it_by_the_database(cache: MongoServer) -> None:
     cacheroles("--apply")
     Author = model().model
@@ -345,6 +364,9 @@ def test_a_collection_without_rights_is_trouble_that_cacheroles_ends(cache: Mong
     with using(cache, SINK), pytest.raises(DatabaseError) as caught:
         model().create(id="1", full_name="one")
     assert is_trouble(caught.value, ALIAS)
+    with using(cache, SINK), pytest.raises(DatabaseError) as caught:
+        list(model())
+    assert is_unavailable(caught.value, ALIAS)
 
     assert "what the sink does: find on library_author, insert on" in cacheroles("--apply")
 
@@ -409,3 +431,41 @@ def test_a_cache_without_collections_is_to_be_migrated_first(cache: MongoServer)
 def test_a_server_that_asks_nobody_is_told_of(mongodb_cache: str) -> None:
     printed = cacheroles()
     assert "No right binds anybody there until it runs with authorization" in printed
+
+
+def test_a_project_whose_processes_have_users_of_their_own_goes_on_when_the_primary_steps_down(
+    cache: MongoServer, tmp_path: Path
+) -> None:
+    byron_admin("startcomponent", "students", directory=tmp_path)
+    project, state, database = tmp_path / "students", tmp_path / "state", "students"
+    with cache.client() as client:
+        client.drop_database(database)
+        client[database].command("dropAllUsersFromDatabase")
+        client[database].command("dropAllRolesFromDatabase")
+        client[database].command({"createUser": "owner", "pwd": "owners-secret", "roles": ["dbOwner"]})
+    api, sink = (
+        cache.url(database, user=f"students_{role}", password=PASSWORDS[user])
+        for role, user in (("api", API), ("sink", SINK))
+    )
+    owner_url = cache.url(database, user="owner", password="owners-secret")
+    (project / ".env").write_text(f"DEBUG=true\nCACHE_URL={owner_url}\n")
+    with system(project, state, "Calisto") as running:
+        running.manage("migrate")
+        assert "students_api and students_sink" in running.manage("cacheroles", "--apply").stdout
+        running.start("runserver", "--noreload", str(running.port), CACHE_URL=api)
+        wait_for(lambda: running.get("/healthz"), "the API to answer")
+        sinking = running.start("runsink", CACHE_URL=sink)
+        sinking.says("consuming component=")
+
+        def names() -> list[str]:
+            answer = running.graphql("{ getStudents { name } }")
+            return sorted(each["name"] for each in (answer.get("data") or {}).get("getStudents") or [])
+
+        create = 'mutation { createStudent(name: "NAME", course: "c", ingress: 1) { id } }'
+        running.graphql(create.replace("NAME", "one"))
+        wait_for(lambda: names() == ["one"], "the first student")
+        with cache.client() as client:
+            client.admin.command("replSetStepDown", 1, secondaryCatchUpPeriodSecs=0, force=True)
+        running.graphql(create.replace("NAME", "two"))
+        wait_for(lambda: names() == ["one", "two"], "API and Sink to go on with the new primary")
+        assert sinking.stop() == 0
