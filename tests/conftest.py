@@ -10,6 +10,11 @@ from byron.api.health import probes
 from byron.conf import byron_settings
 from byron.schema.installed import ComponentConfig, installed_component
 from byron.testing.component import ComponentUnderTest
+from tests import mongodb
+
+
+def pytest_report_header() -> str:
+    return f"MongoDB: {mongodb.which()}"
 
 
 @pytest.fixture

