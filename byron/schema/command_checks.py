@@ -186,11 +186,14 @@ class _Emitting:
                 if member.name not in entity.attribute:
                     misspelt.add(nearest(member.name, entity.attribute))
                 yield from self._fit(emit, path, member, entity)
+                if emit.operation == "update" and member.default is not None:
+                    message = f"{quoted(member.name)} has a default, which would be sent whenever it is left out"
+                    yield path, "B022", f"{message}, and update: leaves that alone; remove the default"
         if not complete:
             return
         if emit.operation == "create":
             known = given.keys() | misspelt
-            missing = [a.name for a in entity.attributes if a.type.required and a.name not in known]
+            missing = [each.name for each in entity.attributes if each.needs_value and each.name not in known]
         else:
             missing = [] if "id" in given else ["id"]
         if missing:
@@ -221,7 +224,8 @@ class _Emitting:
             hint = did_you_mean(given.name, entity.attribute) or "; remove it, or write Python"
             yield path, "B023", f"{entity.name} has no attribute {quoted(given.name)} to take this parameter{hint}"
             return
-        fitting = self._declarations.misfit(given.type, attribute.type, complete=emit.operation == "create")
+        complete = emit.operation == "create" and attribute.default is None
+        fitting = self._declarations.misfit(given.type, attribute.type, complete=complete)
         if fitting:
             taken = f"{quoted(given.name)} is {quoted(str(given.type))}, and {entity.name} takes {quoted(str(fitting))}"
             yield path, "B023", f"{taken}; make them one"

@@ -81,7 +81,7 @@ def _apply(declarations: Declarations, handler: Handler, apply: Apply, path: Pat
     remedy = "; change the payload, or write the handler in Python"
     missing = [] if _attribute(shape, "id") else ["id"]
     if apply.operation in ("create", "upsert"):
-        missing += [a.name for a in entity.attributes if a.type.required and a.name not in shape.attribute]
+        missing += [a.name for a in entity.attributes if a.needs_value and a.name not in shape.attribute]
     if missing:
         yield path, "B023", f"{carries}which lacks {listed(missing)} of {entity.name}{remedy}"
     for misfit in _misfits(declarations, shape, entity, apply.operation):

@@ -24,6 +24,7 @@ from byron.schema.declaration import (
     OrderName,
     Roles,
     TypeName,
+    Value,
 )
 from byron.schema.names import snake_case
 from byron.schema.type_ref import TypeRef
@@ -45,10 +46,17 @@ class Member(Declaration):
     name: FieldName
     type: TypeRef
     description: Annotated[Description | None, Given()] = None
+    #: As YAML has it; `byron.schema.defaults` reads it. Null is none.
+    default: Value = Field(None, description="The value when none is given, also in older events.")
 
     @property
     def python_name(self) -> str:
         return snake_case(self.name)
+
+    @property
+    def needs_value(self) -> bool:
+        """Whether a value must be given: it cannot be null, and nothing stands in for it."""
+        return self.type.required and self.default is None
 
 
 class Attribute(Member):

@@ -29,6 +29,8 @@ _EXPECTED = {
     "int_type": "a whole number in plain digits",
     "tuple_type": "a list",
     "model_type": "a mapping of keys to values",
+    "dict_type": "a mapping of keys to values",
+    "no_value": "a value",
 }
 
 

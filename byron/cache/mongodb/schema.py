@@ -12,6 +12,10 @@ _KEY = ".key"
 
 
 class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
+    def effective_default(self, field: Any) -> Any:
+        """Return what rows are to get for a field, in an aggregation: there a plain "$text" would name a column."""
+        return {"$literal": super().effective_default(field)}
+
     def add_index(
         self,
         model: Any,
