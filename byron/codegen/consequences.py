@@ -153,7 +153,7 @@ class Consequences:
             f"{handler.event} ({handler.name})"
             for handler in self._component.content.handlers
             if handler.event in self._component.events
-            and self._component.events[handler.event].payload.lower() == operation.model_name_lower
+            and (self._component.events[handler.event].payload or "").lower() == operation.model_name_lower
         ]
         if handlers:
             yield (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from byron.schema.defaults import plain_default
+from byron.schema.defaults import plain_default, plain_fixed
 from byron.schema.examples import example_arguments
 from byron.schema.model import Command, Component, Handler, ObjectType
 from byron.schema.names import ANYONE, snake_case
@@ -140,6 +140,8 @@ def _trip(component: Component, creation: Creation, query: Command) -> RoundTrip
             announced.update({snake_case(name): value for name, value in (given or {}).items()})
         elif parameter.python_name in arguments:
             announced[parameter.python_name] = given
+    if creation.command.emit is not None:
+        announced.update(plain_fixed(component, creation.entity, creation.command.emit))
     unique = [each.python_name for each in creation.entity.attributes if each.unique]
     return RoundTrip(
         creation=creation,

@@ -9,7 +9,7 @@ from django.db import models
 
 from byron.commands.context import Context, attributes_of
 from byron.exceptions import CommandError, EventError
-from byron.schema.defaults import default_value
+from byron.schema.defaults import default_value, fixed_values
 from byron.schema.model import Command, Component, Emit, ObjectType
 from byron.schema.reads import VERSION
 
@@ -22,7 +22,7 @@ def run_emit(context: Context, command: Command, emit: Emit, arguments: Mapping[
     """
     component = context.config.component
     entity = component.types[command.return_type.name]
-    given = _flat(component, command, arguments)
+    given = {**_flat(component, command, arguments), **fixed_values(component, entity, emit)}
     if emit.operation == "create":
         _refuse_nulls(entity, given, "leave it out to get its default")
         given = {**_defaults(component, entity), **given}

@@ -27,7 +27,7 @@ def check_defaults(declarations: Declarations) -> Found:
         if isinstance(member, Attribute) and member.unique:
             message = f"{quoted(member.name)} is unique, so no two may have its default"
             yield path, "B022", f"{message}; remove default: or unique:"
-        elif is_sent and not is_shown_by_graphql(member.type, member.default):
+        elif is_sent and path[1] != "events" and not is_shown_by_graphql(member.type, member.default):
             message = f"the default of {quoted(member.name)} is a list or an object within JSON"
             yield path, "B027", f"{message}, which GraphQL cannot show here; leave it out, and set it in Python"
 
@@ -41,6 +41,9 @@ def _members(declarations: Declarations) -> Iterator[tuple[Path, Member, bool]]:
     for index, group in enumerate(content.inputs):
         for at, member in enumerate(group.attributes):
             yield ("content", "inputs", index, "attributes", at, "default"), member, True
+    for index, event in enumerate(content.events):
+        for at, member in enumerate(event.attributes):
+            yield ("content", "events", index, "attributes", at, "default"), member, True
     for index, command in enumerate(content.commands):
         for at, parameter in enumerate(command.parameters):
             yield ("content", "commands", index, "parameters", at, "default"), parameter, True

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from byron.schema.forms import FORMS
-from byron.schema.model import Component, Member
+from byron.schema.model import Component, Emit, Member, ObjectType
 from byron.schema.problems import did_you_mean, listed, quoted
 from byron.schema.type_ref import TypeRef
 from byron.schema.types import LONGEST_ID
@@ -31,6 +31,25 @@ def plain_default(component: Component, member: Member) -> Any:
 def default_value(component: Component, member: Member) -> Any:
     """Return a default as Python has it, and None where there is none. A list or an object is a new one each time."""
     return python_value(member.type, plain_default(component, member))
+
+
+def plain_fixed(component: Component, entity: ObjectType, emit: Emit) -> dict[str, Any]:
+    """Return the values under `set:` as JSON has them, by the attributes' names in Python."""
+    return {
+        each.python_name: plain_value(component, each.type, emit.set[each.name])
+        for each in entity.attributes
+        if each.name in emit.set
+    }
+
+
+def fixed_values(component: Component, entity: ObjectType, emit: Emit) -> dict[str, Any]:
+    """Return the values under `set:` as Python has them, by the attributes' names in Python."""
+    plain = plain_fixed(component, entity, emit)
+    return {
+        each.python_name: python_value(each.type, plain[each.python_name])
+        for each in entity.attributes
+        if each.python_name in plain
+    }
 
 
 def plain_value(component: Component, reference: TypeRef, written: Any) -> Any:

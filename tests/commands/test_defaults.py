@@ -1,4 +1,4 @@
-"""Defaults: what a client, a command, and an older event mean by what they leave out."""
+"""Values that schema.yaml gives: defaults, and what a declared mutation sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from byron.events.event import Event
 from byron.events.payloads import PayloadCodec
 from byron.exceptions import EventError
 from byron.schema.names import snake_case
-from byron.testing import event
+from byron.testing import GraphQLFailure, event
 
 DEFAULTS = {
     "genre": "DRAMA",
@@ -107,3 +107,47 @@ def test_each_entity_has_a_list_and_an_object_of_its_own(post):
 
     assert second.extra == {"any": [1, None]}
     assert second.prices == [Decimal("0.50"), None, Decimal(3)]
+
+
+def test_what_is_set_comes_from_no_client(post):
+    made = post.mutate("wrapParcel")
+
+    assert (made["label"], made["weight"], made["prices"], made["genre"]) == ("wrapped", "2", [], "DRAMA")
+    post.settle()
+    assert post.query("parcels") == [made]
+    with pytest.raises(GraphQLFailure, match="Unknown argument 'label'"):
+        post.graphql('mutation { wrapParcel(label: "mine") { id } }')
+
+
+def test_an_update_sets_the_same_each_time_and_null_where_it_may(post):
+    identity = post.mutate("sendParcel", sentOn="2024-03-01", note="fragile")["id"]
+    post.settle()
+
+    made = post.mutate("soilParcel", id=identity)
+
+    assert dict(post.events[-1].payload) == {
+        "id": identity,
+        "note": None,
+        "genre": "NO_FICTION",
+        "sent_on": "2024-01-01",
+    }
+    post.settle()
+    assert post.query("parcels") == [made]
+    assert (made["note"], made["weight"]) == (None, "1.50")
+
+
+def test_an_event_that_says_its_payload_itself_is_checked_as_any_other(post):
+    identity = post.mutate("sendParcel", sentOn="2024-03-01")["id"]
+    post.given(event("parcel.lost", id=identity, weight="9.0"))
+
+    assert parcel(post) == {**DEFAULTS, "sentOn": "2024-03-01", "weight": "9.0"}
+    codec = PayloadCodec(post.config.component)
+    assert codec.decode("parcel.lost", b'{"id": "1", "weight": "9.0"}') == {
+        "id": "1",
+        "weight": Decimal("9.0"),
+        "lost_at": 7,
+    }
+    with pytest.raises(EventError, match=r"The event parcel\.lost does not fit parcel\.lost: .*unknown field `label`"):
+        codec.encode("parcel.lost", {"id": "1", "label": "x"})
+    with pytest.raises(EventError, match="missing required field `id`"):
+        codec.encode("parcel.lost", {"note": "x"})
