@@ -32,7 +32,16 @@ def test_each_mutation_without_roles_is_a_warning(authentication):
         "The mutation makeEverything of library is open to everyone.",
         *(
             f"The mutation {name} of library is open to everyone."
-            for name in ("makeShelf", "changeShelf", "overwriteShelf", "dropShelf", "fillShelf")
+            for name in (
+                "makeShelf",
+                "changeShelf",
+                "overwriteShelf",
+                "dropShelf",
+                "fillShelf",
+                "sendParcel",
+                "wrapParcel",
+                "soilParcel",
+            )
         ),
         "The mutation createStudent of students is open to everyone.",
     ]
