@@ -18,7 +18,7 @@ from byron.codegen.migrations import EmptyValues
 from byron.codegen.project import create_project
 from byron.codegen.renames import apply_renames
 from byron.schema.reader import parse_component
-from tests.postgres import PostgresServer, why_not
+from tests import mongodb, postgres
 from tests.processes import run, system
 
 SCHEMA = """\
@@ -111,10 +111,18 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory) -> Iterator[PostgresServer]:
-    if why_not():
-        pytest.skip(f"no PostgreSQL: {why_not()}")
-    with PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
+def postgresql(tmp_path_factory) -> Iterator[postgres.PostgresServer]:
+    if reason := postgres.why_not():
+        pytest.skip(f"no PostgreSQL: {reason}")
+    with postgres.PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongo(tmp_path_factory) -> Iterator[mongodb.MongoServer]:
+    if reason := mongodb.why_not():
+        pytest.skip(f"no MongoDB: {reason}")
+    with mongodb.MongoServer(tmp_path_factory.mktemp("mongodb")) as server:
         yield server
 
 
@@ -134,12 +142,12 @@ def project(tmp_path) -> Project:
     return made(tmp_path)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mongo"])
 def anywhere(request, tmp_path) -> Project:
     """The project on each engine."""
     if request.param == "sqlite":
         return made(tmp_path)
-    return made(tmp_path, request.getfixturevalue("postgres").create_database("school"))
+    return made(tmp_path, request.getfixturevalue(request.param).create_database("school"))
 
 
 def test_what_is_renamed_keeps_its_rows_and_is_renamed_once(anywhere):
