@@ -41,6 +41,8 @@ class SinkMember(models.Model):
     #: Which processes can tell by its number whether it lives.
     machine = models.CharField(max_length=100)
     pid = models.BigIntegerField()
+    #: How many lanes it is told to make of the slots. What the oldest process is told counts for all.
+    lanes = models.PositiveSmallIntegerField(default=1)
     #: The database's time of its last sign of life.
     seen = models.DateTimeField()
 

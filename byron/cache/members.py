@@ -22,13 +22,18 @@ class Member:
 
     id: str
     place: str
+    lanes: int = 1
 
 
 def living_members(alias: str, consumer: str = "") -> list[Member]:
     """Return the processes that live of a component's Sink, or of all that write this Cache."""
     rows = SinkMember.objects.using(alias).annotate(now=Now()).order_by("id")
     chosen = rows.filter(consumer=consumer) if consumer else rows
-    return [Member(id=row.id, place=row.place) for row in chosen if row.now - row.seen < _FRESH and not _ended(row)]
+    return [
+        Member(id=row.id, place=row.place, lanes=row.lanes)
+        for row in chosen
+        if row.now - row.seen < _FRESH and not _ended(row)
+    ]
 
 
 def _ended(row: SinkMember) -> bool:

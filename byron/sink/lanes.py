@@ -35,9 +35,17 @@ def lanes_of(config: ComponentConfig) -> list[Lane]:
 
     Raises ImproperlyConfigured for a number that is not from 1 to 16.
     """
+    return split(config.consumer_name, lane_count(config.alias))
+
+
+def split(consumer: str, count: int) -> list[Lane]:
+    """Return so many lanes."""
+    return [Lane(consumer=consumer, number=number, count=count) for number in range(count)]
+
+
+def lane_count(alias: str) -> int:
+    """Return how many lanes this process is told to make. Raises ImproperlyConfigured."""
     count = byron_settings().sink_lanes
     if count not in range(1, SLOTS + 1):
         raise ImproperlyConfigured(f"BYRON_SINK_LANES is {count!r}; a component has 1 to {SLOTS} lanes.")
-    if connections[config.alias].vendor == "sqlite":
-        count = 1
-    return [Lane(consumer=config.consumer_name, number=number, count=count) for number in range(count)]
+    return 1 if connections[alias].vendor == "sqlite" else count

@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from byron.cache.members import Member, living_members, this_machine
 from byron.events.ids import new_id
 from byron.models import SinkMember
-from byron.sink.lanes import Lane
+from byron.sink.lanes import Lane, split
 
 #: Time without a sign of life after which a process's row is removed.
 _FORGOTTEN = timedelta(minutes=1)
@@ -33,6 +33,8 @@ class Membership:
     def __init__(self, alias: str, consumer: str) -> None:
         #: Ids sort by age, so that lanes stay with those that have them when others join.
         self.id = new_id()
+        #: How many lanes this process is told to make of the slots.
+        self.lanes = 1
         self._alias = alias
         self._consumer = consumer
         self._beaten: float | None = None
@@ -40,10 +42,16 @@ class Membership:
     def beat(self) -> list[Member]:
         """Say that this process lives, and return all that do, the oldest first."""
         rows = SinkMember.objects.using(self._alias)
-        if not rows.filter(id=self.id).update(seen=Now()):
+        if not rows.filter(id=self.id).update(seen=Now(), lanes=self.lanes):
             place = f"{socket.gethostname()}:{os.getpid()}"[:255]
             rows.create(
-                id=self.id, consumer=self._consumer, place=place, machine=this_machine(), pid=os.getpid(), seen=Now()
+                id=self.id,
+                consumer=self._consumer,
+                place=place,
+                machine=this_machine(),
+                pid=os.getpid(),
+                lanes=self.lanes,
+                seen=Now(),
             )
         self._beaten = time.monotonic()
         return self.members()
@@ -69,9 +77,13 @@ class Membership:
             if row.now - row.seen > _FORGOTTEN:
                 row.delete()
 
-    def share(self, lanes: Sequence[Lane], members: Sequence[Member]) -> list[Lane]:
-        """Return the lanes that are this process's: each in turn goes to the next oldest process."""
+    def share(self, members: Sequence[Member]) -> list[Lane]:
+        """Return the lanes that are this process's: each in turn goes to the next oldest process.
+
+        There are as many as the oldest one is told to make. Were each to split the slots by a number of its own, some
+        could be the other's to apply in the eyes of either.
+        """
         ids = [member.id for member in members]
         if self.id not in ids:
             return []
-        return [lane for lane in lanes if ids[lane.number % len(ids)] == self.id]
+        return [lane for lane in split(self._consumer, members[0].lanes) if ids[lane.number % len(ids)] == self.id]

@@ -15,7 +15,7 @@ from byron.broker.base import Broker
 from byron.cache.trouble import is_trouble, remedy_for
 from byron.schema.installed import ComponentConfig
 from byron.sink.lane import LaneWorker, Progress
-from byron.sink.lanes import Lane, lanes_of
+from byron.sink.lanes import Lane, lane_count, lanes_of
 from byron.sink.membership import Membership
 
 log = logging.getLogger("byron.sink")
@@ -73,8 +73,9 @@ class Sink:
     def _tend(self) -> None:
         """Say that this process lives, and apply the lanes that fall to it."""
         try:
+            self._membership.lanes = lane_count(self.config.alias)
             members = self._membership.beat()
-            mine = self._membership.share(lanes_of(self.config), members)
+            mine = self._membership.share(members)
             self._assign(mine)
         except Exception as error:
             if not is_trouble(error, self.config.alias):
@@ -91,14 +92,18 @@ class Sink:
         self._idle = not mine
 
     def _assign(self, lanes: Sequence[Lane]) -> None:
-        """Have exactly these lanes at work; others end after the event at hand."""
+        """Have these lanes at work and no others, which end after the event at hand; until then their slots are theirs.
+
+        For as long as others end it is to be called again.
+        """
         for lane, (worker, thread) in list(self._running.items()):
             if lane not in lanes:
                 worker.stop()
             if not thread.is_alive():
                 del self._running[lane]
+        ending = {slot for lane in self._running if lane not in lanes for slot in lane.slots}
         for lane in lanes:
-            if lane not in self._running:
+            if lane not in self._running and ending.isdisjoint(lane.slots):
                 worker = self._worker(lane)
                 # The role may be this context's, as in tests.
                 run = partial(copy_context().run, worker.run)

@@ -18,9 +18,7 @@ from byron.codegen.migrations import EmptyValues
 from byron.codegen.project import create_project
 from byron.codegen.renames import apply_renames
 from byron.schema.reader import parse_component
-from tests.mongodb import MongoServer
-from tests.mongodb import why_not as why_no_mongodb
-from tests.postgres import PostgresServer, why_not
+from tests import mongodb, postgres
 from tests.processes import run, system
 
 SCHEMA = """\
@@ -135,18 +133,18 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory) -> Iterator[PostgresServer]:
-    if why_not():
-        pytest.skip(f"no PostgreSQL: {why_not()}")
-    with PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
+def postgresql(tmp_path_factory) -> Iterator[postgres.PostgresServer]:
+    if reason := postgres.why_not():
+        pytest.skip(f"no PostgreSQL: {reason}")
+    with postgres.PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def mongodb(tmp_path_factory) -> Iterator[MongoServer]:
-    if why_no_mongodb():
-        pytest.skip(f"no MongoDB: {why_no_mongodb()}")
-    with MongoServer(tmp_path_factory.mktemp("mongodb")) as server:
+def mongo(tmp_path_factory) -> Iterator[mongodb.MongoServer]:
+    if reason := mongodb.why_not():
+        pytest.skip(f"no MongoDB: {reason}")
+    with mongodb.MongoServer(tmp_path_factory.mktemp("mongodb")) as server:
         yield server
 
 
@@ -166,7 +164,7 @@ def project(tmp_path) -> Project:
     return made(tmp_path)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mongo"])
 def anywhere(request, tmp_path) -> Project:
     """The project on each engine."""
     if request.param == "sqlite":
@@ -261,7 +259,6 @@ def test_what_a_migration_cannot_fill_is_said_when_it_is_made_and_when_it_is_app
     assert [row["home_town"] for row in anywhere.rows("Student")] == ["", ""]
 
 
-@pytest.mark.parametrize("anywhere", ["sqlite", "postgresql", "mongodb"], indirect=True)
 def test_a_migration_fills_rows_with_defaults_of_every_type(anywhere):
     anywhere.change(
         (

@@ -1,4 +1,4 @@
-"""What the fault tests share: the Ledger on either database, a chance that can be repeated, figures."""
+"""What the fault tests share: the Ledger on each database, a chance that can be repeated, figures."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from uuid import uuid4
 
 import pytest
 
+from tests import mongodb, postgres
 from tests.broker.conftest import RealServer
-from tests.faults.ledger import Cache, Ledger, make_project
-from tests.postgres import PostgresServer, why_not
+from tests.faults.caches import Cache, MongoCache, PostgresCache, SqliteCache
+from tests.faults.ledger import Ledger, make_project
 from tests.processes import system
 
 _FIGURE = "figure: "
@@ -27,11 +28,21 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.PostgresServer]:
     """A PostgreSQL server, which tests leave running."""
-    if reason := why_not():
+    if reason := postgres.why_not():
         pytest.skip(reason)
-    with PostgresServer(tmp_path_factory.mktemp("postgresql")) as server:
+    with postgres.PostgresServer(tmp_path_factory.mktemp("postgresql")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mongodb.MongoServer]:
+    """A MongoDB server, which tests leave running."""
+    if reason := mongodb.why_not() or mongodb.why_not_real():
+        pytest.skip(reason)
+    settings = ("--setParameter", "enableTestCommands=1")
+    with mongodb.MongoServer(tmp_path_factory.mktemp("mongodb"), settings=settings) as server:
         yield server
 
 
@@ -49,34 +60,55 @@ def server(tmp_path: Path) -> Iterator[RealServer]:
 @pytest.fixture
 def ledger(project: Path, server: RealServer, tmp_path: Path) -> Iterator[Ledger]:
     """A Ledger on SQLite."""
-    with _opened(project, server, tmp_path, lambda copy: Cache.on_sqlite(copy / "ledger.sqlite3")) as made:
+    with _opened(project, server, tmp_path, SqliteCache(tmp_path / "ledger" / "ledger.sqlite3")) as made:
         yield made
 
 
 @pytest.fixture
-def postgres_ledger(project: Path, server: RealServer, tmp_path: Path, postgres: PostgresServer) -> Iterator[Ledger]:
+def postgres_ledger(
+    project: Path, server: RealServer, tmp_path: Path, postgres_server: postgres.PostgresServer
+) -> Iterator[Ledger]:
     """A Ledger on PostgreSQL."""
-    url = postgres.create_database(f"ledger_{uuid4().hex[:8]}")
-    with _opened(project, server, tmp_path, lambda _: Cache.on_postgresql(url), url) as made:
+    cache = PostgresCache(postgres_server, f"ledger_{uuid4().hex[:8]}")
+    with _opened(project, server, tmp_path, cache, cache.url) as made:
         made.system.manage("migrate", "-v0")
         yield made
 
 
-@pytest.fixture(params=["SQLite", "PostgreSQL"])
+@pytest.fixture
+def mongo_ledger(
+    project: Path, server: RealServer, tmp_path: Path, mongo_server: mongodb.MongoServer
+) -> Iterator[Ledger]:
+    """A Ledger on MongoDB."""
+    cache = MongoCache(mongo_server, f"ledger_{uuid4().hex[:8]}")
+    with _opened(project, server, tmp_path, cache, cache.url) as made:
+        made.system.manage("migrate", "-v0")
+        yield made
+
+
+_FIXTURES = {"SQLite": "ledger", "PostgreSQL": "postgres_ledger", "MongoDB": "mongo_ledger"}
+
+
+@pytest.fixture(params=_FIXTURES)
 def any_ledger(request: pytest.FixtureRequest) -> Ledger:
     """A Ledger on each database."""
-    made: Ledger = request.getfixturevalue("ledger" if request.param == "SQLite" else "postgres_ledger")
+    made: Ledger = request.getfixturevalue(_FIXTURES[request.param])
+    return made
+
+
+@pytest.fixture(params=["PostgreSQL", "MongoDB"])
+def served_ledger(request: pytest.FixtureRequest) -> Ledger:
+    """A Ledger on each database that is a server, and that several lanes write at a time."""
+    made: Ledger = request.getfixturevalue(_FIXTURES[request.param])
     return made
 
 
 @contextmanager
-def _opened(
-    project: Path, server: RealServer, directory: Path, cache: Callable[[Path], Cache], cache_url: str = ""
-) -> Iterator[Ledger]:
+def _opened(project: Path, server: RealServer, directory: Path, cache: Cache, cache_url: str = "") -> Iterator[Ledger]:
     copy, state = directory / "ledger", directory / "state"
     shutil.copytree(project, copy)
     with system(copy, state) as running:
-        made = Ledger(running, server, cache(copy), cache_url)
+        made = Ledger(running, server, cache, cache_url)
         made.broker.ensure_log()
         try:
             yield made

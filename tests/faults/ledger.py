@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 import shutil
-import sqlite3
 import threading
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ from byron.events.codec import encode, encode_payload
 from byron.events.event import Event, Message
 from byron.exceptions import BrokerError
 from tests.broker.conftest import RealServer
+from tests.faults.caches import Cache
 from tests.processes import Running, System, byron_admin, run, wait_for
 
 HERE = Path(__file__).parent
@@ -38,10 +38,14 @@ LONGEST = 90.0
 #: Seconds within which a Sink goes on with what another one left, and within which one ends that is told to.
 TAKE_OVER = STOP = 10.0
 
+#: Entries that `flow` is ahead of the Cache, at most: a busy machine must have an end to come to.
+_AHEAD = 1000
+
+#: Seconds between two looks at the Cache, for which it has to count.
+_LOOK = 0.03
+
 #: Messages in one atomic batch, at most.
 _BATCH = 1000
-
-_APPLIED = "SELECT count(*) FROM ledger_entry UNION ALL SELECT count(*) FROM ledger_line"
 
 _SETTINGS = """
 INSTALLED_APPS += ["failpoints"]
@@ -117,87 +121,6 @@ class Book:
         return accounts
 
 
-class Cache:
-    """The tables of a Ledger's Cache, read past Django."""
-
-    def __init__(self, connect: Callable[[], Any], away: type[Exception]) -> None:
-        """Prepare to read; `away` is what the driver raises while the database cannot be reached."""
-        self._connect, self._away = connect, away
-        self._connection: Any = None
-
-    @classmethod
-    def on_sqlite(cls, file: Path) -> Cache:
-        return cls(lambda: sqlite3.connect(file, isolation_level=None, timeout=60), sqlite3.OperationalError)
-
-    @classmethod
-    def on_postgresql(cls, url: str) -> Cache:
-        import psycopg
-
-        return cls(lambda: psycopg.connect(url, autocommit=True, connect_timeout=5), psycopg.OperationalError)
-
-    def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        """Return what a statement finds."""
-        if self._connection is None:
-            self._connection = self._connect()
-        try:
-            return list(self._connection.execute(statement).fetchall())
-        except self._away:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def applied(self) -> int:
-        """Return how many entries and lines there are; -1 while the database cannot be reached."""
-        try:
-            return sum(count for (count,) in self.rows(_APPLIED))
-        except self._away:
-            return -1
-
-    def position(self) -> int:
-        """Return the newest position that any slot has applied."""
-        return max(self.positions().values(), default=0)
-
-    def positions(self) -> dict[int, int]:
-        """Return each slot's checkpoint."""
-        return dict(self.rows("SELECT slot, position FROM byron_checkpoint"))
-
-    def owners(self) -> dict[str, list[int]]:
-        """Return the slots of each Sink that owns some; those of none belong to the empty name."""
-        owners: dict[str, list[int]] = {}
-        for owner, slot in self.rows("SELECT owner, slot FROM byron_checkpoint ORDER BY slot"):
-            owners.setdefault(owner, []).append(slot)
-        return owners
-
-    def parked(self) -> list[tuple[str, str]]:
-        """Return the key and state of each parked event, in the log's order."""
-        return self.rows("SELECT key, state FROM byron_parked_event ORDER BY position")
-
-    def differences(
-        self, book: Book, held: Collection[str] = (), parked: Sequence[tuple[str, str]] = ()
-    ) -> dict[str, Any]:
-        """Return what is not as it must be after all was applied once and in order, but for entries that are held."""
-        times = dict(self.rows("SELECT id, applied FROM ledger_entry"))
-        accounts = {row[0]: row[1:] for row in self.rows("SELECT id, total, last, disorder FROM ledger_account")}
-        wanted = book.accounts(held)
-        found = {
-            "missing": sorted(book.entries.keys() - set(held) - times.keys()),
-            "unexpected": sorted(times.keys() - (book.entries.keys() - set(held))),
-            "missing lines": sorted(book.lines - {name for (name,) in self.rows("SELECT id FROM ledger_line")}),
-            "times": {name: count for name, count in times.items() if count != 1},
-            "total, last, disorder": {
-                name: {"is": accounts.get(name), "should be": wanted.get(name)}
-                for name in sorted(wanted.keys() | accounts.keys())
-                if accounts.get(name) != wanted.get(name)
-            },
-            "parked": [] if self.parked() == list(parked) else self.parked(),
-        }
-        return {what: value for what, value in found.items() if value}
-
-
 class Ledger:
     """A test's own project: its broker, its log, its Cache and its Sinks."""
 
@@ -254,15 +177,20 @@ class Ledger:
 
     @contextmanager
     def flow(self, accounts: int = 20, *, per_second: int = 500) -> Iterator[None]:
-        """Publish new entries all the while."""
+        """Publish new entries all the while, unless the Cache is far behind."""
         end, problems = threading.Event(), list[BaseException]()
 
         def publish() -> None:
+            cache, applied = self.cache.another(), 0
             try:
-                while not end.wait(0.05):
-                    self.publish(per_second // 20, accounts)
+                while not end.wait(0.1):
+                    applied = max(applied, cache.applied())
+                    if len(self.book) < applied + _AHEAD:
+                        self.publish(per_second // 10, accounts)
             except BaseException as error:
                 problems.append(error)
+            finally:
+                cache.close()
 
         thread = threading.Thread(target=publish)
         thread.start()
@@ -297,8 +225,21 @@ class Ledger:
     def wait_applied(self, count: int, seconds: float = LONGEST) -> float:
         """Wait until as many entries are in the Cache, and return the seconds that it took."""
         began = time.monotonic()
-        wait_for(lambda: self.cache.applied() >= count, f"{count} entries in the Cache", seconds=seconds)
+        while self.cache.applied() < count:
+            if time.monotonic() > began + seconds:
+                pytest.fail(f"waited {seconds:.0f} s in vain for {count} entries in the Cache")
+            time.sleep(_LOOK)
         return time.monotonic() - began
+
+    def wait_for_all_slots(self) -> None:
+        """Wait until events of every slot are applied that were not yet."""
+        before = self.cache.positions()
+
+        def moved() -> bool:
+            now = self.cache.positions()
+            return all(now[slot] > before[slot] for slot in before)
+
+        wait_for(moved, "all slots to move on", seconds=LONGEST)
 
     def finish(
         self,
@@ -310,7 +251,7 @@ class Ledger:
         """See that all is applied once and in order, but for entries that are held, and that these Sinks end well."""
         deadline = time.monotonic() + seconds
         while self.cache.applied() < len(self.book) - len(held) and time.monotonic() < deadline:
-            time.sleep(0.01)
+            time.sleep(_LOOK)
         for sink in sinks:  # One that is only just being started would die of the signal, as any Python does.
             wait_for(lambda: sink.output or sink.process.poll() is not None, "a Sink's first line", seconds=LONGEST)  # noqa: B023
         codes = [stop(sink)[0] for sink in sinks]
@@ -328,16 +269,6 @@ def message_of(payload: Mapping[str, Any], name: str = "entry.made", **more: Any
     """Return the message that an entry or a line is published as."""
     event = Event(name=name, key=payload["account"], payload=payload, namespace=NAMESPACE, source="Tests", **more)
     return encode(event, encode_payload(payload))
-
-
-def terminate_connections(ledger: Ledger) -> int:
-    """End all connections to a Ledger's PostgreSQL database but the test's own, and return how many there were."""
-    return len(
-        ledger.cache.rows(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-    )
 
 
 def jetstream(server: RealServer, request: str, body: object = None) -> dict[str, Any]:

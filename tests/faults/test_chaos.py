@@ -10,8 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.broker.conftest import RealServer
-from tests.faults.ledger import STREAM, Ledger, jetstream, terminate_connections
-from tests.postgres import PostgresServer
+from tests.faults.ledger import STREAM, Ledger, jetstream
 from tests.processes import Running
 
 pytestmark = pytest.mark.broker
@@ -20,8 +19,8 @@ pytestmark = pytest.mark.broker
 class Chaos:
     """Two Sinks, a broker and a database, and what can befall them."""
 
-    def __init__(self, ledger: Ledger, postgres: PostgresServer, chance: random.Random) -> None:
-        self.ledger, self.postgres, self.chance = ledger, postgres, chance
+    def __init__(self, ledger: Ledger, chance: random.Random) -> None:
+        self.ledger, self.chance = ledger, chance
         self.server: RealServer = ledger.server
         self.sinks: list[Running] = [ledger.start(), ledger.start()]
 
@@ -46,10 +45,10 @@ class Chaos:
             jetstream(self.server, f"CONSUMER.DELETE.{STREAM}.{name}")
 
     def drop_connections(self) -> None:
-        terminate_connections(self.ledger)
+        self.ledger.cache.drop_connections()
 
     def restart_the_database(self) -> None:
-        self.postgres.restart(self.chance.choice(["fast", "immediate"]))
+        self.ledger.cache.server.restart(self.chance.choice(["fast", "immediate"]))
 
     def _replace(self, number: signal.Signals) -> None:
         self.sinks.pop(self.chance.randrange(2)).stop(number)
@@ -67,12 +66,10 @@ FAULTS: list[Callable[[Chaos], None]] = [
 ]
 
 
-def test_whatever_happens_in_whatever_order_each_event_is_applied_once_and_in_order(
-    postgres_ledger, postgres, chance, figure
-):
-    ledger = postgres_ledger
+def test_whatever_happens_in_whatever_order_each_event_is_applied_once_and_in_order(served_ledger, chance, figure):
+    ledger = served_ledger
     ledger.configure(SINK_LANES=4)
-    chaos = Chaos(ledger, postgres, chance)
+    chaos = Chaos(ledger, chance)
     # Each twice, in an order of chance.
     faults = chance.sample(FAULTS * 2, 2 * len(FAULTS))
     figure("faults", ", ".join(fault.__name__ for fault in faults))

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.faults.ledger import STOP, terminate_connections
+from tests.faults.ledger import STOP
 from tests.processes import wait_for
 
 pytestmark = pytest.mark.broker
@@ -34,52 +34,50 @@ def test_a_sqlite_cache_locked_for_25_seconds_is_waited_for(ledger, figure):
 
 
 @pytest.mark.parametrize("lanes", [1, 4])
-def test_connections_terminated_ten_times_during_a_run_are_made_again(postgres_ledger, chance, lanes):
-    ledger = postgres_ledger
+def test_connections_that_are_ended_ten_times_during_a_run_are_made_again(served_ledger, chance, lanes):
+    ledger = served_ledger
     ledger.configure(SINK_LANES=lanes)
-    ledger.mischief("time.sleep(0.0005)")
-    ledger.publish(5000, 50)
+    ledger.publish(1500, 50)
     sink = ledger.sink()
 
     for _ in range(10):
-        ledger.wait_applied(ledger.cache.applied() + 100)
+        ledger.wait_applied(ledger.cache.applied() + 50)
         time.sleep(chance.uniform(0, 0.3))
-        assert terminate_connections(ledger)
+        ledger.cache.drop_connections()
 
-    assert ledger.cache.applied() < 5000
+    assert ledger.cache.applied() < 1500
     ledger.finish(sink)
 
 
-def test_a_postgresql_server_restarted_during_a_run_is_waited_for(postgres_ledger, postgres, chance):
-    ledger = postgres_ledger
-    ledger.mischief("time.sleep(0.0005)")
-    ledger.publish(4000, 50)
+def test_a_server_restarted_during_a_run_is_waited_for(served_ledger, chance):
+    ledger = served_ledger
+    ledger.publish(1500, 50)
     sink = ledger.sink()
 
     for mode in ("fast", "immediate", "fast", "immediate"):
-        ledger.wait_applied(ledger.cache.applied() + 200)
+        ledger.wait_applied(ledger.cache.applied() + 100)
         time.sleep(chance.uniform(0, 0.3))
-        postgres.restart(mode)
+        ledger.cache.server.restart(mode)
 
     wait_for(lambda: ledger.cache.applied() >= 0, "the database to answer")
-    assert ledger.cache.applied() < 4000
+    assert ledger.cache.applied() < 1500
     ledger.finish(sink)
 
 
-def test_a_sink_started_without_its_postgresql_server_waits_for_it(postgres_ledger, postgres):
-    ledger = postgres_ledger
+def test_a_sink_started_without_its_server_waits_for_it(served_ledger):
+    ledger = served_ledger
     ledger.publish(300)
-    postgres.stop()
+    ledger.cache.server.stop()
     try:
         sink = ledger.start()
         sink.says("waiting component=ledger")
     finally:
-        postgres.start()
+        ledger.cache.server.start()
     ledger.finish(sink)
 
 
-def test_connections_that_are_lost_again_and_again_are_not_taken_for_deaths_of_the_process(postgres_ledger):
-    ledger = postgres_ledger
+def test_connections_that_are_lost_again_and_again_are_not_taken_for_deaths_of_the_process(served_ledger):
+    ledger = served_ledger
     ledger.mischief('if entry["id"] == "slow-1":\n    print("at it", flush=True)\n    time.sleep(0.5)')
     ledger.publish(50)
     ledger.publish(1, ["slow"])
@@ -92,7 +90,7 @@ def test_connections_that_are_lost_again_and_again_are_not_taken_for_deaths_of_t
 
     for number in range(6):
         wait_for(lambda: sink.output.count("at it") > number or ledger.cache.parked(), "another try")  # noqa: B023
-        terminate_connections(ledger)
+        ledger.cache.drop_connections()
 
     assert ledger.cache.parked() == []
     ledger.finish(sink)

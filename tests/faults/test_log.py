@@ -125,6 +125,6 @@ def test_rebuildcache_makes_the_cache_that_of_a_log_that_was_rolled_back_for_goo
     ledger.publish(500)
     ledger.system.manage("rebuildcache", "ledger")
 
-    wait_for(lambda: not ledger.cache.rows("SELECT * FROM ledger_account WHERE id = 'lost'"), "the lost to be gone")
+    wait_for(lambda: "lost" not in ledger.cache.names("ledger_account"), "the lost to be gone")
     ledger.publish(300)
     ledger.finish(sink)

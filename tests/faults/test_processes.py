@@ -18,8 +18,8 @@ pytestmark = pytest.mark.broker
 def test_a_sink_killed_at_ten_random_moments_applies_each_of_20000_events_once(ledger, chance, figure):
     total = 20_000
     for _ in range(20):
-        ledger.publish(850, 50)
-        ledger.publish_lines(150)
+        ledger.publish(400, 50)
+        ledger.publish_lines(600)
     moments = sorted(chance.sample(range(total * 9 // 10), 10))
     figure("killed at", moments)
 
@@ -35,10 +35,10 @@ def test_a_sink_killed_at_ten_random_moments_applies_each_of_20000_events_once(l
 
 def test_what_was_committed_and_not_acknowledged_is_not_applied_again(any_ledger, chance):
     any_ledger.configure(SINK_BATCH_SIZE=20)
-    last = any_ledger.publish(2000)
+    last = any_ledger.publish(1000)
 
-    for _ in range(4):
-        sink = any_ledger.start(FAULT_DIE_AT_ACKNOWLEDGEMENT=str(chance.randint(1, 30)))
+    for _ in range(3):
+        sink = any_ledger.start(FAULT_DIE_AT_ACKNOWLEDGEMENT=str(chance.randint(1, 15)))
         assert sink.process.wait(30) == -signal.SIGKILL
         standing = jetstream(any_ledger.server, f"CONSUMER.INFO.{STREAM}.{CONSUMER}")
         assert standing["ack_floor"]["stream_seq"] < any_ledger.cache.position() < last
@@ -49,10 +49,10 @@ def test_what_was_committed_and_not_acknowledged_is_not_applied_again(any_ledger
 def test_what_handlers_emit_is_in_the_log_once_and_in_order_though_sinks_die_and_the_cache_is_lost(any_ledger, chance):
     any_ledger.mischief('ctx.emit("entry.booked", {"number": entry["number"]}, key=entry["account"])')
     any_ledger.configure(SINK_BATCH_SIZE=20)
-    total = 1000
+    total = 600
     any_ledger.publish(total)
 
-    for moment in sorted(chance.sample(range(total), 4)):
+    for moment in sorted(chance.sample(range(total), 3)):
         sink = any_ledger.start()
         any_ledger.wait_applied(moment)
         time.sleep(chance.uniform(0, 0.1))
@@ -75,7 +75,7 @@ def test_sigterm_under_load_ends_the_sink_within_ten_seconds(any_ledger, chance,
     # Transactions of a second each, one after the other: on SQLite nobody else gets to write.
     any_ledger.mischief("time.sleep(0.004)")
     any_ledger.configure(SINK_BATCH_SIZE=500)
-    last = any_ledger.publish(8000)
+    last = any_ledger.publish(3000)
 
     slowest = 0.0
     for _ in range(3):

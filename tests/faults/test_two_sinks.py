@@ -29,7 +29,7 @@ def two_sinks(ledger: Ledger, machines: tuple[str, str] | None) -> tuple[Running
 
 @pytest.mark.parametrize("machines", [None, ("one", "other")], ids=["same machine", "other machine"])
 def test_a_standby_takes_over_from_a_killed_sink_within_ten_seconds(ledger, figure, machines):
-    with ledger.flow():
+    with ledger.flow(per_second=200):
         first, second = two_sinks(ledger, machines)
         second.says("standby component=ledger")
         seconds_to_go_on(ledger)
@@ -47,41 +47,33 @@ def shares(ledger: Ledger) -> list[int]:
     return sorted(len(slots) for slots in ledger.cache.owners().values())
 
 
-def wait_for_all_slots(ledger: Ledger) -> None:
-    """Wait until events of every slot are applied that were not yet."""
-    before = ledger.cache.positions()
-    wait_for(lambda: all(now > before[slot] for slot, now in ledger.cache.positions().items()), "all slots to move on")
-
-
 @pytest.mark.parametrize("machines", [None, ("one", "other")], ids=["same machine", "other machine"])
-def test_two_sinks_share_four_lanes_evenly_and_one_takes_all_when_the_other_is_killed(
-    postgres_ledger, figure, machines
-):
-    ledger = postgres_ledger
+def test_two_sinks_share_four_lanes_evenly_and_one_takes_all_when_the_other_is_killed(served_ledger, figure, machines):
+    ledger = served_ledger
     ledger.configure(SINK_LANES=4)
-    with ledger.flow(100):
+    with ledger.flow(100, per_second=200):
         began = time.monotonic()
         first, second = two_sinks(ledger, machines)
         wait_for(lambda: shares(ledger) == [8, 8], "each Sink to have two lanes of four")
         figure("shared after", time.monotonic() - began)
-        wait_for_all_slots(ledger)
+        ledger.wait_for_all_slots()
 
         first.stop(signal.SIGKILL)
         killed = time.monotonic()
 
         wait_for(lambda: shares(ledger) == [16], "one Sink to have all lanes")
-        wait_for_all_slots(ledger)
+        ledger.wait_for_all_slots()
         seconds = time.monotonic() - killed
     figure("take-over", seconds)
     assert seconds < TAKE_OVER
     ledger.finish(second)
 
 
-def test_a_standby_takes_over_from_a_sink_that_hangs_inside_of_a_transaction(postgres_ledger, figure):
+def test_a_standby_takes_over_from_a_sink_that_hangs_inside_of_a_transaction(served_ledger, figure):
     # So looks also, to the database, a machine that lost its power or its network: the connection stays open.
-    ledger = postgres_ledger
+    ledger = served_ledger
     ledger.mischief("time.sleep(0.004)")
-    ledger.publish(2000)
+    ledger.publish(1000)
     first, second = two_sinks(ledger, ("one", "other"))
     second.says("standby component=ledger")
     ledger.wait_applied(100)
@@ -112,6 +104,6 @@ def test_a_sink_that_hung_while_idle_and_comes_back_applies_nothing_that_another
         assert seconds < TAKE_OVER
     finally:
         os.kill(first.process.pid, signal.SIGCONT)
-    ledger.publish(2000)
+    ledger.publish(500)
     first.says("standby component=ledger")
     ledger.finish(first, second)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from byron.cache.members import Member, living_members, this_machine
 from byron.models import SinkMember
-from byron.sink.lanes import Lane
+from byron.sink.lanes import Lane, split
 from byron.sink.membership import Membership
 
 ALIAS, CONSUMER = "library", "library"
@@ -43,33 +43,52 @@ def ended_pid():
     return process.pid
 
 
-@given(st.integers(1, 16), st.integers(1, 5), st.randoms())
-def test_the_shares_are_complete_and_even(lane_count, member_count, random):
-    lanes = [Lane(consumer=CONSUMER, number=number, count=lane_count) for number in range(lane_count)]
-    memberships = [Membership(ALIAS, CONSUMER) for _ in range(member_count)]
-    members = sorted((Member(id=each.id, place="") for each in memberships), key=lambda member: member.id)
-    random.shuffle(memberships)
-    shares = [each.share(lanes, members) for each in memberships]
+def members_of(memberships, lanes):
+    """Return what these tell of themselves, told to make so many lanes each, the oldest first."""
+    members = [Member(id=each.id, place="", lanes=count) for each, count in zip(memberships, lanes, strict=True)]
+    return sorted(members, key=lambda member: member.id)
 
-    assert sorted((lane for share in shares for lane in share), key=lambda lane: lane.number) == lanes
+
+@given(st.lists(st.integers(1, 16), min_size=1, max_size=5), st.randoms())
+def test_the_shares_are_complete_and_even_also_when_processes_are_told_different_numbers_of_lanes(counts, random):
+    memberships = [Membership(ALIAS, CONSUMER) for _ in counts]
+    members = members_of(memberships, counts)
+    random.shuffle(memberships)
+    shares = [each.share(members) for each in memberships]
+
+    lanes = sorted((lane for share in shares for lane in share), key=lambda lane: lane.number)
+    assert lanes == split(CONSUMER, members[0].lanes)
+    assert sorted(slot for lane in lanes for slot in lane.slots) == list(range(16))
     sizes = [len(share) for share in shares]
     assert max(sizes) - min(sizes) <= 1
 
 
 @given(st.integers(1, 16), st.integers(0, 5))
 def test_who_is_no_member_has_no_share(lane_count, others):
-    lanes = [Lane(consumer=CONSUMER, number=number, count=lane_count) for number in range(lane_count)]
-    members = [Member(id=Membership(ALIAS, CONSUMER).id, place="") for _ in range(others)]
+    members = members_of([Membership(ALIAS, CONSUMER) for _ in range(others)], [lane_count] * others)
 
-    assert Membership(ALIAS, CONSUMER).share(lanes, members) == []
+    assert Membership(ALIAS, CONSUMER).share(members) == []
 
 
 def test_the_only_lane_stays_with_the_oldest():
     memberships = [Membership(ALIAS, CONSUMER) for _ in range(3)]
-    members = [Member(id=each.id, place="") for each in memberships]
-    lanes = [Lane(consumer=CONSUMER)]
+    members = members_of(memberships, [1, 1, 1])
 
-    assert [each.share(lanes, members) for each in memberships] == [lanes, [], []]
+    assert [each.share(members) for each in memberships] == [[Lane(consumer=CONSUMER)], [], []]
+
+
+@database
+def test_the_oldest_process_tells_the_number_of_lanes_until_it_leaves():
+    old, new = Membership(ALIAS, CONSUMER), Membership(ALIAS, CONSUMER)
+    old.lanes, new.lanes = 1, 4
+    old.beat()
+    members = new.beat()
+    assert [old.share(members), new.share(members)] == [split(CONSUMER, 1), []]
+
+    old.leave()
+    assert new.share(new.beat()) == split(CONSUMER, 4)
+    new.lanes = 2
+    assert new.share(new.beat()) == split(CONSUMER, 2)
 
 
 @database

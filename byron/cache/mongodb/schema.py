@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
+from django.core.exceptions import ValidationError
+from django.db import DataError
 from django_mongodb_backend import introspection, schema
+from pymongo import UpdateOne
 from pymongo.operations import IndexModel
 
 #: Where in a stored decimal is what it is compared by.
 _KEY = ".key"
+
+#: Documents that are changed by one command.
+_CHUNK = 500
 
 
 class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
@@ -33,7 +40,7 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
         if made is None or not hasattr(made, "document"):
             super().add_index(model, index, field=field, unique=unique, column_prefix=column_prefix)
             return
-        # A field that is being added is none of the model's yet.
+        # A model that is about to be changed does not have the field yet by its new name.
         indexed = [field] if field else [model._meta.get_field(name) for name, _ in index.fields_orders]
         fields = {each.column: each for each in indexed}
         description = dict(made.document)
@@ -50,10 +57,52 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
         collection.create_indexes([IndexModel(keys, **description)])
 
     def _remove_field_unique(self, model: Any, field: Any, column_prefix: str = "") -> None:
-        if field.null:
-            name = str(self._unique_constraint_name(model._meta.db_table, [column_prefix + field.column]))
-            self.get_collection(model._meta.db_table).drop_index(_lookup_name(name))
+        # By what the index is called, which may be after a table that was renamed.
+        own = {constraint.name for constraint in model._meta.constraints}
+        names = self._constraint_names(model, [column_prefix + field.column], unique=True, exclude=own)
         super()._remove_field_unique(model, field, column_prefix=column_prefix)
+        collection = self.get_collection(model._meta.db_table)
+        for name in {_lookup_name(each) for each in names} & set(collection.index_information()):
+            collection.drop_index(name)
+
+    def _alter_field(self, model: Any, old_field: Any, new_field: Any, *args: Any, **kwargs: Any) -> None:
+        """Change a field, its values and the index that both need another kind of.
+
+        Raises DataError for a value that cannot become one of the new field.
+        """
+        unique = self._field_should_have_unique(old_field) and self._field_should_have_unique(new_field)
+        indexed = self._field_should_be_indexed(model, old_field) and self._field_should_be_indexed(model, new_field)
+        is_same = _index_of(old_field, self.connection) == _index_of(new_field, self.connection)
+        if unique and not is_same:
+            self._remove_field_unique(model, old_field)
+        if indexed and not is_same:
+            self._remove_field_index(model, old_field)
+        if old_field.get_internal_type() != new_field.get_internal_type():
+            self._convert(model, old_field, new_field)
+        super()._alter_field(model, old_field, new_field, *args, **kwargs)
+        if unique and not is_same:
+            self._add_field_unique(model, new_field)
+        if indexed and not is_same:
+            self._add_field_index(model, new_field)
+
+    def _convert(self, model: Any, old_field: Any, new_field: Any) -> None:
+        """Store a field's values as another field does."""
+        rows = model._base_manager.using(self.connection.alias).exclude(**{old_field.attname: None})
+        values = rows.values_list("pk", old_field.attname).iterator(_CHUNK)
+        collection = self.get_collection(model._meta.db_table)
+        while chunk := list(islice(values, _CHUNK)):
+            changes = [(key, self._converted(value, old_field, new_field)) for key, value in chunk]
+            collection.bulk_write(
+                [UpdateOne({"_id": key}, {"$set": {old_field.column: value}}) for key, value in changes]
+            )
+
+    def _converted(self, value: Any, old_field: Any, new_field: Any) -> Any:
+        if {old_field.get_internal_type(), new_field.get_internal_type()} & {"JSONField"}:
+            raise DataError(f"MongoDB: {old_field} cannot become {new_field.description}, of which it has no kind.")
+        try:
+            return new_field.get_db_prep_save(new_field.to_python(value), self.connection)
+        except (TypeError, ValueError, ValidationError) as error:
+            raise DataError(f"{old_field}: {value!r} cannot become {new_field.description}: {error}") from error
 
 
 class DatabaseIntrospection(introspection.DatabaseIntrospection):
@@ -71,6 +120,11 @@ class DatabaseIntrospection(introspection.DatabaseIntrospection):
 
 def _is_decimal(field: Any) -> bool:
     return bool(field.get_internal_type() == "ByronDecimalField")
+
+
+def _index_of(field: Any, connection: Any) -> tuple[str, bool]:
+    """Return what a field's index depends on, but for its name."""
+    return _stored_type(field, connection), field.null
 
 
 def _path(field: Any) -> str:
