@@ -16,7 +16,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
+from byron.broker.ports import free_port
 
 HELLO = Path(__file__).resolve().parent.parent / "examples" / "hello"
 PATIENCE = 60.0
@@ -133,12 +134,6 @@ def memory(project: Path, environment: dict[str, str], workers: int, requests: i
 
 def report(measure: str, **values: object) -> None:
     print(json.dumps({"measure": measure, **values}), flush=True)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -150,7 +150,7 @@ def database(kind: str, place: Path) -> Iterator[Callable[[], str] | None]:
         if why_not():
             yield None
             return
-        server = stack.enter_context(PostgresServer(place / "postgres"))
+        server = stack.enter_context(PostgresServer(place / "postgres", durable=True))
         names = iter(range(10_000))
         yield lambda: server.create_database(f"bench{next(names)}")
 

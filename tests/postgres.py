@@ -19,12 +19,9 @@ from tests.processes import PATIENCE
 from tests.servers import DatabaseServer, Mode
 
 #: Quick, yet a commit still outlives a crash of the server: only the machine's own may lose it.
-_SETTINGS = {
-    "fsync": "off",
-    "full_page_writes": "off",
-    "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "",
-}
+_QUICK = {"fsync": "off", "full_page_writes": "off"}
+
+_SETTINGS = {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
 
 
 @functools.cache
@@ -47,13 +44,16 @@ def why_not() -> str:
 
 
 class PostgresServer(DatabaseServer):
-    """A server with one user, who owns everything."""
+    """A server with one user, who owns everything. `durable` is for benchmarks: each commit is on the disk then."""
 
     name = "PostgreSQL"
     signals: ClassVar[Mapping[Mode, signal.Signals]] = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
-    def __init__(self, directory: Path, *, user: str = "byron", password: str = "secret") -> None:
+    def __init__(
+        self, directory: Path, *, user: str = "byron", password: str = "secret", durable: bool = False
+    ) -> None:
         super().__init__(directory)
+        self.settings = _SETTINGS if durable else _SETTINGS | _QUICK
         self.user, self.password = user, password
 
     def url(self, database: str = "postgres") -> str:
@@ -76,7 +76,7 @@ class PostgresServer(DatabaseServer):
             self._initialize()
 
     def _command(self) -> list[str]:
-        options = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+        options = [f"--{name}={value}" for name, value in self.settings.items()]
         return _command("postgres", "-D", str(self.data), "-p", str(self.port), *options)
 
     def _pings(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from byron.broker.ports import free_port
 
 #: Seconds that anything may take before a test gives up on it.
 PATIENCE = 30.0
@@ -31,13 +32,6 @@ def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = PATIEN
             return value
         time.sleep(0.01)
     pytest.fail(f"waited {seconds:.0f} s in vain for {what}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def environment(state: Path, **extra: str) -> dict[str, str]:
@@ -76,7 +70,7 @@ class Running:
             self.process = subprocess.Popen(
                 [sys.executable, *arguments],
                 cwd=directory,
-                env=environment(state, PYTHONUNBUFFERED="1", **variables),
+                env=environment(state, PYTHONUNBUFFERED="1", PYTHONFAULTHANDLER="1", **variables),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -97,10 +91,15 @@ class Running:
         wait_for(said, f"{text!r} in:\n{self.output}")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Signal the process and return its exit code."""
+        """Signal the process and return its exit code; fail the test, its threads told in the log, if it goes on."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
+        try:
+            return self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # With PYTHONFAULTHANDLER it prints where each thread is.
+            self.process.wait(PATIENCE)
+            pytest.fail(f"the process did not end within {PATIENCE:.0f} s of {number.name}:\n{self.output}")
 
     def end(self) -> None:
         """Leave nothing of the process or of what it started."""

@@ -10,7 +10,7 @@ from typing import Any
 import graphene
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
-from graphql import GraphQLResolveInfo
+from graphql import GraphQLResolveInfo, Undefined
 
 from byron.api.arguments import plain_arguments
 from byron.api.connections import connection_type, edge_type, page_info_type
@@ -18,11 +18,12 @@ from byron.api.references import Loaded, ReferenceLoader, attribute_value, is_en
 from byron.api.selection import Columns, Selection, columns_of, entities_of
 from byron.commands.idempotency import Attempt
 from byron.commands.runner import CommandRunner
-from byron.commands.versions import version_of
+from byron.commands.versions import OvertakenError, version_of
 from byron.events.event import Event
 from byron.exceptions import CommandError
+from byron.schema.defaults import default_value
 from byron.schema.installed import ComponentConfig
-from byron.schema.model import CONNECTION, Attribute, Command, Component, InputType, ObjectType
+from byron.schema.model import CONNECTION, Attribute, Command, Component, InputType, Member, ObjectType
 from byron.schema.reads import EDGE, PAGE_INFO, VERSION, additions, arguments_of, entity_name, version_field
 from byron.schema.type_ref import TypeRef
 from byron.schema.types import SCALARS
@@ -38,7 +39,7 @@ class Execution:
     """What one request gathers while it is executed; resolvers find it as `info.context`."""
 
     request: HttpRequest | None = None
-    #: What the request's mutations published.
+    #: What the request's mutations published, and what overtook them: what its receipt is about.
     events: list[Event] = field(default_factory=list)
     #: The references loaded so far.
     loaded: Loaded = field(default_factory=dict)
@@ -104,7 +105,10 @@ class _Builder:
     def _command(self, command: Command) -> graphene.Field:
         arguments = {
             argument.python_name: graphene.Argument(
-                self._reference(argument.type), name=argument.name, description=argument.description
+                self._reference(argument.type),
+                name=argument.name,
+                description=argument.description,
+                default_value=self._default(argument),
             )
             for argument in arguments_of(self._component, command)
         }
@@ -121,9 +125,13 @@ class _Builder:
         def resolve(root: Any, info: GraphQLResolveInfo, /, **arguments: Any) -> Any:
             execution: Execution = info.context
             columns = columns_of_operation(self._component, info).get(kind.name, ()) if kind is not None else ()
-            outcome = self._runner.run(
-                command, plain_arguments(arguments), execution.request, columns=columns, attempt=execution.attempt
-            )
+            try:
+                outcome = self._runner.run(
+                    command, plain_arguments(arguments), execution.request, columns=columns, attempt=execution.attempt
+                )
+            except OvertakenError as error:
+                execution.events.append(error.event)
+                raise
             execution.events.extend(outcome.events)
             if kind is not None:
                 self._load_references(outcome.value, kind, info, execution, paged=command.returns_pages)
@@ -192,12 +200,23 @@ class _Builder:
                 self._reference(attribute.type),
                 name=attribute.name,
                 description=attribute.description,
+                default_value=self._default(attribute),
             )
             for attribute in group.attributes
         }
         # A plain dict: Graphene's own container has an attribute for each field, in place of a dict's methods.
         meta = type("Meta", (), {"description": group.description, "container": dict})
         return type(group.name, (graphene.InputObjectType,), {**fields, "Meta": meta})
+
+    def _default(self, member: Member) -> Any:
+        value = Undefined if member.default is None else default_value(self._component, member)
+        if member.type.name not in self._component.enums or value is Undefined:
+            return value
+        # As Graphene gives values of enums, and only so shows them.
+        members = self._types[member.type.name]._meta.enum
+        if isinstance(value, list):
+            return [None if item is None else members[item] for item in value]
+        return members[value]
 
     def _reference(self, reference: TypeRef) -> Any:
         # By name and late: types refer to one another in any order.

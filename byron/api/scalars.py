@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import decimal
 import math
-import re
-import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import graphene
@@ -16,8 +14,7 @@ from graphql.language import ast
 from graphql.pyutils import Undefined, inspect
 from graphql.utilities import value_from_ast_untyped
 
-#: Digits before or after the point, at most: far within what PostgreSQL's numeric stores.
-_LARGEST_EXPONENT = 1000
+from byron.schema.forms import FORMS
 
 #: Integers within JSON that the log and every Cache hold exactly.
 _SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1
@@ -28,47 +25,22 @@ _DEEPEST = 100
 #: Characters of a text that an error repeats.
 _SHOWN = 80
 
-# Python reads much more than these: spaces, other scripts' digits, further digits of a second, which it cuts off.
-_DAY = r"\d{4}-\d{2}-\d{2}"
-_HOUR = r"\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?"
-_ZONE = r"(?:Z|[+-]\d{2}:\d{2})"
-_NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
-_UUID = "-".join(f"[0-9A-Fa-f]{{{digits}}}" for digits in (8, 4, 4, 4, 12))
 
-
-def _from_text(
-    name: str, example: str, pattern: str, read: Callable[[str], Any]
-) -> tuple[Callable[[Any], Any], Callable[..., Any]]:
-    """Return `parse_value` and `parse_literal` of a scalar that is written as a string of this pattern."""
-    form = re.compile(pattern, re.ASCII)
+def _from_text(name: str) -> tuple[Callable[[Any], Any], Callable[..., Any]]:
+    """Return `parse_value` and `parse_literal` of a scalar that is written as a string of one form."""
+    form = FORMS[name]
 
     def parse_value(value: Any) -> Any:
-        try:
-            if isinstance(value, str) and form.fullmatch(value):
-                return read(value)
-        except (ValueError, ArithmeticError):
-            pass
+        if isinstance(value, str):
+            with suppress(ValueError):
+                return form.value(value)
         given = f'"{value[:_SHOWN]}"' if isinstance(value, str) else inspect(value)
-        raise GraphQLError(f'{name} takes a string such as "{example}", not {given}.')
+        raise GraphQLError(f'{name} takes a string such as "{form.example}", not {given}.')
 
     def parse_literal(node: ast.ValueNode, variables: Any = None) -> Any:
         return parse_value(node.value if isinstance(node, StringValueNode) else value_from_ast_untyped(node))
 
     return parse_value, parse_literal
-
-
-def _moment(text: str) -> datetime.datetime:
-    moment = datetime.datetime.fromisoformat(text)
-    # Caches keep it in UTC, where the first and the last hours of the calendar have no place.
-    moment.astimezone(datetime.UTC)
-    return moment
-
-
-def _exact(text: str) -> decimal.Decimal:
-    number = decimal.Decimal(text)
-    if abs(number.adjusted()) > _LARGEST_EXPONENT or len(number.as_tuple().digits) > _LARGEST_EXPONENT:
-        raise ValueError("more than any Cache stores")
-    return number
 
 
 def _json(value: Any, level: int = 0) -> Any:
@@ -107,39 +79,35 @@ class DateTime(graphene.Scalar):
     """A moment, in ISO 8601: `2024-02-29T12:30:00Z`. It is taken in any zone and given in UTC."""
 
     serialize = staticmethod(_iso_moment)
-    parse_value, parse_literal = map(
-        staticmethod, _from_text("DateTime", "2024-02-29T12:30:00Z", f"{_DAY}T{_HOUR}{_ZONE}", _moment)
-    )
+    parse_value, parse_literal = map(staticmethod, _from_text("DateTime"))
 
 
 class Date(graphene.Scalar):
     """A day, in ISO 8601: `2024-02-29`."""
 
     serialize = staticmethod(_iso)
-    parse_value, parse_literal = map(staticmethod, _from_text("Date", "2024-02-29", _DAY, datetime.date.fromisoformat))
+    parse_value, parse_literal = map(staticmethod, _from_text("Date"))
 
 
 class Time(graphene.Scalar):
     """A time of day without a zone, in ISO 8601: `12:30:00`."""
 
     serialize = staticmethod(_iso)
-    parse_value, parse_literal = map(staticmethod, _from_text("Time", "12:30:00", _HOUR, datetime.time.fromisoformat))
+    parse_value, parse_literal = map(staticmethod, _from_text("Time"))
 
 
 class Decimal(graphene.Scalar):
     """An exact decimal of any size, as a string: `"12.50"`."""
 
     serialize = staticmethod(str)
-    parse_value, parse_literal = map(staticmethod, _from_text("Decimal", "12.50", _NUMBER, _exact))
+    parse_value, parse_literal = map(staticmethod, _from_text("Decimal"))
 
 
 class UUID(graphene.Scalar):
     """A UUID: `"0191d3c4-7a2b-7c3d-8e4f-5a6b7c8d9e0f"`."""
 
     serialize = staticmethod(str)
-    parse_value, parse_literal = map(
-        staticmethod, _from_text("UUID", "0191d3c4-7a2b-7c3d-8e4f-5a6b7c8d9e0f", _UUID, uuid.UUID)
-    )
+    parse_value, parse_literal = map(staticmethod, _from_text("UUID"))
 
 
 class JSON(graphene.Scalar):

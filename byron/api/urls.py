@@ -5,7 +5,6 @@ The first component answers at `/graphql/`, and each one at `/<component>/graphq
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 
 from django.urls import URLPattern, path
@@ -15,8 +14,6 @@ from byron.api.health import healthz, readyz
 from byron.api.home import home
 from byron.api.views import GraphQLView, schema_view, unusable_view
 from byron.schema.installed import installed_components
-
-log = logging.getLogger("byron.api")
 
 
 def _component_urls(prefix: str, service: GraphQLService) -> Iterator[URLPattern]:
@@ -32,9 +29,8 @@ def _urls() -> Iterator[URLPattern]:
     for index, config in enumerate(installed_components()):
         prefixes = ["", f"{config.label}/"] if index == 0 else [f"{config.label}/"]
         if config.schema_problems:
-            # Reported by a system check; a server that was started without checks says it here.
-            log.error("component=%s cannot be served:\n%s", config.label, config.schema_problems)
-            yield from (path(f"{prefix}graphql/", unusable_view) for prefix in prefixes)
+            given = {"label": config.label, "problems": config.schema_problems}
+            yield from (path(f"{prefix}graphql/", unusable_view, given) for prefix in prefixes)
             continue
         service = GraphQLService(config)
         for prefix in prefixes:

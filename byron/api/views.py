@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -22,6 +24,8 @@ from byron.api.receipts import give, sealed
 from byron.api.requests import PARAMETERS, read_request
 from byron.api.responses import graphql_response
 from byron.conf import byron_settings
+
+log = logging.getLogger("byron.api")
 
 _METHODS = "GET, HEAD, POST, OPTIONS"
 
@@ -105,10 +109,17 @@ def schema_view(request: HttpRequest, *, service: GraphQLService) -> HttpRespons
 
 
 @csrf_exempt
-def unusable_view(request: HttpRequest) -> HttpResponse:
+def unusable_view(request: HttpRequest, label: str, problems: str) -> HttpResponse:
     """Answer for a component whose schema.yaml has problems."""
+    _log_problems(label, problems)
     problem = "This component's schema has problems; see the log."
     return failure(RequestError(problem, code="UNAVAILABLE", status=HTTPStatus.SERVICE_UNAVAILABLE))
+
+
+@cache
+def _log_problems(label: str, problems: str) -> None:
+    """Log, once, what a server does not know that was started without system checks."""
+    log.error("component=%s cannot be served:\n%s", label, problems)
 
 
 def _wants_page(request: HttpRequest) -> bool:

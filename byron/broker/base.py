@@ -173,8 +173,8 @@ class Broker(Closing):
         """
 
     @abstractmethod
-    def first_of(self, key: str, events: Collection[str], after: int) -> int | None:
-        """Return the position of the first of these events about a key beyond a position, or None.
+    def first_of(self, key: str, events: Collection[str], after: int) -> tuple[int, str] | None:
+        """Return the position and the name of the first of these events about a key beyond a position, or None.
 
         Raises as `last_of` does.
         """

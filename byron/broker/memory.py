@@ -128,12 +128,13 @@ class MemoryBroker(Broker):
         found = (each.position for each in reversed(self.messages) if split_subject(each.subject)[2] == token)
         return next(found, 0)
 
-    def first_of(self, key: str, events: Collection[str], after: int) -> int | None:
-        wanted = {event_subject(self.namespace, event, key) for event in events}
+    def first_of(self, key: str, events: Collection[str], after: int) -> tuple[int, str] | None:
+        wanted = {event_subject(self.namespace, event, key): event for event in events}
         with self._changed:
             self._require_available()
             self._log_info()
-            return next((each.position for each in self.messages[after:] if each.subject in wanted), None)
+            found = (each for each in self.messages[after:] if each.subject in wanted)
+            return next(((each.position, wanted[each.subject]) for each in found), None)
 
     def claim(
         self, name: str, holder: str, seconds: float, timeout: float, *, over: Claim | None = None, note: str = ""

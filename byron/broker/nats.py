@@ -155,14 +155,19 @@ class NatsBroker(Broker):
         found = await self._stored(await self._session(), {"last_by_subj": key_filter(self.namespace, key)})
         return found["seq"] if found is not None else 0
 
-    def first_of(self, key: str, events: Collection[str], after: int) -> int | None:
-        return self._call(self._first_of, [event_subject(self.namespace, event, key) for event in events], after)
+    def first_of(self, key: str, events: Collection[str], after: int) -> tuple[int, str] | None:
+        return self._call(self._first_of, key, events, after)
 
-    async def _first_of(self, subjects: Sequence[str], after: int) -> int | None:
+    async def _first_of(self, key: str, events: Collection[str], after: int) -> tuple[int, str] | None:
         session = await self._session()
-        questions = [{"seq": after + 1, "next_by_subj": subject} for subject in subjects]
-        found = await asyncio.gather(*(self._stored(session, question) for question in questions))
-        return min((message["seq"] for message in found if message is not None), default=None)
+
+        async def first(event: str) -> tuple[int, str] | None:
+            question = {"seq": after + 1, "next_by_subj": event_subject(self.namespace, event, key)}
+            message = await self._stored(session, question)
+            return (message["seq"], event) if message is not None else None
+
+        found = await asyncio.gather(*(first(event) for event in events))
+        return min((each for each in found if each is not None), default=None)
 
     def claim(
         self, name: str, holder: str, seconds: float, timeout: float, *, over: Claim | None = None, note: str = ""

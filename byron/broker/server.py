@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
-from byron.broker.server_state import EmbeddedServer, ServerState, is_free
+from byron.broker.ports import is_free
+from byron.broker.server_state import EmbeddedServer, ServerState
 from byron.exceptions import BrokerError, MissingExtraError
 
 #: Seconds that a stop may take before the server is killed.
@@ -30,7 +31,18 @@ STOP_DEADLINE = 5.0
 
 _POLL = 0.01
 
-__all__ = ["EmbeddedServer", "ServerStatus", "ensure_running", "find_binary", "namespaces", "running", "status", "stop"]
+__all__ = [
+    "EmbeddedServer",
+    "ServerStatus",
+    "ensure_running",
+    "find_binary",
+    "namespaces",
+    "reset",
+    "running",
+    "status",
+    "still_running",
+    "stop",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +137,36 @@ def stop(namespace: str, *, state_path: Path | None = None) -> bool:
                 (state.directory / "nats.pid").unlink(missing_ok=True)
                 return True
     raise BrokerError(f"The embedded broker of namespace {namespace!r} (process {pid}) cannot be stopped.")
+
+
+def reset(namespace: str, *, state_path: Path | None = None) -> bool:
+    """Remove the log of the namespace's embedded broker, for good; return whether there was one.
+
+    Its address and password stay. Raises BrokerError while it runs.
+    """
+    state = ServerState(namespace, state_path)
+    if not state.directory.is_dir():
+        return False
+    with state.locked():
+        pid, _ = state.recorded()
+        if state.owns(pid):
+            raise still_running(namespace)
+        data, removed = state.directory / "data", state.directory / "data.removed"
+        existed = data.is_dir()
+        # In one step: what is interrupted must not leave a part of a log.
+        shutil.rmtree(removed, ignore_errors=True)
+        if existed:
+            data.rename(removed)
+            shutil.rmtree(removed)
+        return existed
+
+
+def still_running(namespace: str) -> BrokerError:
+    """Return the error that says why a log is not removed."""
+    return BrokerError(
+        f"The broker of {namespace} runs, and nothing was removed: `byron down -N {namespace}`, or "
+        f"`byron infrastructure down -N {namespace}`, first."
+    )
 
 
 def _end(state: ServerState, pid: int, number: signal.Signals, patience: float) -> bool:

@@ -16,6 +16,7 @@ from time import monotonic, sleep
 
 from filelock import FileLock, Timeout
 
+from byron.broker.ports import free_port, is_free
 from byron.conf import byron_settings
 from byron.exceptions import BrokerError
 
@@ -186,9 +187,7 @@ class ServerState:
                 f"An embedded broker of namespace {self.namespace!r} listens on port {remembered}, but its process "
                 f"is not on record in {self.directory}. End that nats-server and try again."
             )
-        with socket.socket() as probe:
-            probe.bind((_HOST, 0))
-            return int(probe.getsockname()[1])
+        return free_port()
 
 
 class _Lock(FileLock):
@@ -208,17 +207,6 @@ def _write_privately(path: Path, text: str) -> None:
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
     draft.replace(path)
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        # As nats-server does: connections of the server before, still winding down, are no obstacle.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, port))
-        except OSError:
-            return False
-    return True
 
 
 def _server_name_at(port: int) -> str | None:

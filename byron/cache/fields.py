@@ -5,6 +5,7 @@ All of them store the same values on every engine.
 
 from __future__ import annotations
 
+import copy
 import datetime
 import decimal
 import json
@@ -21,6 +22,7 @@ from django.utils.dateparse import parse_date, parse_datetime, parse_time
 from django.utils.functional import cached_property
 
 from byron.cache.decimals import of_sort_key, sort_key
+from byron.schema.forms import FORMS
 
 #: SQLite compares exact decimals by this collation; `byron.cache.connections` registers it.
 DECIMAL_COLLATION = "byron_decimal"
@@ -147,6 +149,11 @@ _READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
+def scalar(name: str, text: str) -> Any:
+    """Return the value of a scalar that is written as text, for a generated model's defaults."""
+    return FORMS[name].value(text)
+
+
 def _plain(value: Any) -> Any:
     """Return a value as JSON holds it."""
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):
@@ -179,6 +186,14 @@ class JSONField(models.JSONField):
         if connection.vendor != "postgresql" or value is None or hasattr(value, "as_sql"):
             return super().get_db_prep_save(value, connection)
         return json.dumps(self.get_prep_value(value), cls=self.encoder)
+
+    def get_default(self) -> Any:
+        # Each entity has its own: one may be changed.
+        return copy.deepcopy(super().get_default())
+
+    def _check_default(self) -> list[Any]:
+        """Let a default be a list or an object, and no function."""
+        return []
 
 
 class _JSONCol(Col):
@@ -213,7 +228,12 @@ class ListField(JSONField):
         return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
     def from_db_value(self, value: Any, expression: Any, connection: BaseDatabaseWrapper) -> Any:
-        items = super().from_db_value(value, expression, connection)
+        return self._read(super().from_db_value(value, expression, connection))
+
+    def get_default(self) -> Any:
+        return self._read(super().get_default())
+
+    def _read(self, items: Any) -> Any:
         read = _READERS.get(self.base)
         if read is None or not isinstance(items, list):
             return items

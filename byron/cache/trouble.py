@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
@@ -26,14 +27,15 @@ _SQLITE_ERROR = 1
 #: that cannot open the journal.
 _SQLITE_READONLY, _READ_ONLY_TRANSACTION = 8, "25006"
 
-_INSUFFICIENT_PRIVILEGE = "42501"
+_INSUFFICIENT_PRIVILEGE, _UNAUTHORIZED = "42501", 13
 
 #: MongoDB's codes of the same kind: servers that cannot be reached, stop, or are not the primary; locks of others,
-#: transactions that the server ended; time, disk.
+#: transactions that the server ended; time, disk; rights, which a new collection has not before `cacheroles` is run.
 _MONGODB_CODES = frozenset(
     {
         6,
         7,
+        13,
         18,
         24,
         46,
@@ -89,14 +91,15 @@ def is_refused_write(error: BaseException) -> bool:
 
 def lacks_right(error: BaseException) -> bool:
     """Whether the database user lacks a right that the statement needs."""
-    return any(getattr(each, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE for each in _chain(error))
+    return any(
+        getattr(each, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE or _mongodb_code(each) == _UNAUTHORIZED
+        for each in _chain(error)
+    )
 
 
 def is_conflict(error: BaseException) -> bool:
     """Whether another transaction was in the way, of a database that does not wait for locks."""
-    return any(
-        getattr(each, "code", None) == _WRITE_CONFLICT and hasattr(each, "has_error_label") for each in _chain(error)
-    )
+    return any(_mongodb_code(each) == _WRITE_CONFLICT for each in _chain(error))
 
 
 def remedy_for(alias: str) -> str:
@@ -109,6 +112,11 @@ def remedy_for(alias: str) -> str:
         return " remedy='run manage.py migrate'" if is_pending(alias) else ""
     except DatabaseError:
         return ""
+
+
+def _mongodb_code(error: BaseException) -> Any:
+    """Return the code of an error of PyMongo's."""
+    return getattr(error, "code", None) if hasattr(error, "has_error_label") else None
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -15,6 +15,7 @@ from byron.codegen.migrations import NewMigration
 from byron.codegen.plan import Owner, PlannedFile
 from byron.codegen.stubs import creation_of, entity_of, round_trip
 from byron.codegen.templates import COMPONENT, format_python, render
+from byron.schema.defaults import plain_default
 from byron.schema.model import Command, Component, ObjectType
 from byron.schema.names import is_python_word, snake_case
 
@@ -67,6 +68,20 @@ def _functions(component: Component, label: str) -> Iterator[PlannedFile]:
         yield _planned(path, render(COMPONENT, "hooks/hook.py", {"name": name, **uses}), Owner.DEVELOPER)
 
 
+def unwritten_functions(component: Component) -> Iterator[tuple[str, str]]:
+    """Give the functions whose first version does nothing yet: each file, relative to the component, and what it is."""
+    for command in component.content.commands:
+        if not command.is_declared:
+            context = _command_context(component, command, "")
+            if not (context["creation"] or context["gets"] or context["lists"]):
+                yield f"api/commands/{command.python_name}.py", f"{command.type} {command.name}"
+    for handler in component.content.handlers:
+        if handler.apply is None and entity_of(component, handler) is None:
+            yield f"sink/handlers/{handler.python_name}.py", f"handler of {handler.event}"
+    for name, uses in _hooks(component).items():
+        yield f"hooks/{name}.py", f"hook {', '.join(uses['uses'])}"
+
+
 def _command_context(component: Component, command: Command, label: str) -> dict[str, Any]:
     entity = component.types.get(command.return_type.name)
     creation = creation_of(component, command)
@@ -82,7 +97,7 @@ def _command_context(component: Component, command: Command, label: str) -> dict
         "entity": entity,
         "creation": creation,
         "unique": unique,
-        "unset": _unset(command, creation.entity) if creation else [],
+        "unset": _unset(component, command, creation.entity) if creation else {},
         "lists": command.type == "query" and entity is not None and command.return_type.is_list,
         "gets": command.type == "query" and entity is not None and [p.name for p in command.parameters] == ["id"],
     }
@@ -92,8 +107,13 @@ def _given(command: Command, name: str) -> bool:
     return any(parameter.name == name for parameter in command.parameters)
 
 
-def _unset(command: Command, entity: ObjectType) -> list[str]:
-    return [attribute.python_name for attribute in entity.attributes if not _given(command, attribute.name)]
+def _unset(component: Component, command: Command, entity: ObjectType) -> dict[str, Any]:
+    """Return the attributes that no parameter gives, with what a first function sets them to."""
+    return {
+        attribute.python_name: plain_default(component, attribute)
+        for attribute in entity.attributes
+        if not _given(command, attribute.name)
+    }
 
 
 def _hooks(component: Component) -> Mapping[str, dict[str, Any]]:

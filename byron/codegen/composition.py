@@ -8,8 +8,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from byron.codegen.gateway import Subgraph, conflicts
+from byron.codegen.gateway import Subgraph, conflicts, gateway_files
 from byron.exceptions import GenerationError
+
+_SCRIPT = "compose.mjs"
 
 #: Seconds; two components take less than one.
 _PATIENCE = 120
@@ -23,10 +25,11 @@ _REMEDIES = {
 }
 
 
-def compose(subgraphs: Sequence[Subgraph], directory: Path, node: str = "node") -> str:
-    """Return the supergraph of these subgraphs; `directory` is the gateway's, `node` a program or its path.
+def compose(subgraphs: Sequence[Subgraph], directory: Path, node: str = "node") -> str | None:
+    """Return the supergraph of these subgraphs, or None when the gateway's npm packages are not installed.
 
-    Raises GenerationError when Node.js or the package is missing, and when the subgraphs do not fit together.
+    `directory` is the gateway's, where the packages are looked for; `node` is a program or its path. Writes nothing.
+    Raises GenerationError when Node.js is missing, and when the subgraphs do not fit together.
     """
     problems = conflicts(subgraphs)
     if problems:
@@ -37,9 +40,12 @@ def compose(subgraphs: Sequence[Subgraph], directory: Path, node: str = "node") 
             f"{node} is not there. Composing takes Node.js 20 or newer: install it, or name its program with --node."
         )
     given = [{"name": each.name, "url": each.url, "source": each.source} for each in subgraphs]
+    script = next(file.text for file in gateway_files(subgraphs) if file.path == _SCRIPT)
+    there = next(place for place in (directory.absolute(), *directory.absolute().parents) if place.is_dir())
     finished = subprocess.run(
-        [program, "compose.mjs"],
-        cwd=directory,
+        # Given, not named: it may not have been written yet, and finds its packages from the folder it is run in.
+        [program, "--input-type=module", "--eval", script],
+        cwd=there,
         input=json.dumps(given),
         capture_output=True,
         text=True,
@@ -47,12 +53,10 @@ def compose(subgraphs: Sequence[Subgraph], directory: Path, node: str = "node") 
         timeout=_PATIENCE,
     )
     if finished.returncode:
-        raise GenerationError(f"{directory / 'compose.mjs'} failed:\n{finished.stderr.strip()}")
+        raise GenerationError(f"{_SCRIPT} failed:\n{finished.stderr.strip()}")
     outcome = json.loads(finished.stdout)
     if "missing" in outcome:
-        raise GenerationError(
-            f"{directory} is prepared, but its npm packages are not installed; run `npm install` there, and this again."
-        )
+        return None
     if outcome["errors"]:
         raise GenerationError("The components make no common API:\n" + "\n".join(_told(outcome["errors"])))
     return str(outcome["supergraph"]).strip() + "\n"

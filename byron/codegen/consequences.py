@@ -95,12 +95,37 @@ class Consequences:
                 "fail, or stay in the column and cannot be read."
             )
             yield from self._parked(operation, "have a value there that does not fit")
-        if before.null and not field.null:
+        if before.null and not field.null and leaves_unfilled(operation):
             yield f"{name}: rows without a value get {_shown(field.default)} until {self._rebuild}."
             yield from self._parked(operation, "lack it, or have null there,")
+        elif before.null and not field.null:
+            yield f"{name}: rows without a value get its default, {_shown(field.default)}; events without one mean it."
+        yield from self._new_default(operation, before)
         if field.unique and not before.unique:
             self._may_fail = True
             yield f"{name}: it becomes unique. Two rows with the same value make the migration fail."
+
+    def _new_default(self, operation: AlterField, before: models.Field[Any, Any]) -> Iterator[str]:
+        """Say what comes of another default: nothing to rows, but to what a rebuild makes of older events."""
+        name, field = self._attribute(operation), operation.field
+        if isinstance(field, fields.VersionField) or leaves_unfilled(operation) or field.default == before.default:
+            return
+        if not field.has_default():
+            yield f"{name}: it has no default any more. Rows that are there keep what they have."
+            if field.null:
+                yield f"{name}: events in the log that lack it mean null from now on; a rebuild stores that."
+            else:
+                yield from self._parked(operation, "lack it")
+        elif before.has_default():
+            yield (
+                f"{name}: its default changes from {_shown(before.default)} to {_shown(field.default)}. Rows that are "
+                "there keep what they have; events in the log that lack it mean the new one, and a rebuild stores that."
+            )
+        elif before.null and field.null:
+            yield (
+                f"{name}: its default is {_shown(field.default)} now. Rows that are there keep what they have; events "
+                "in the log that lack it mean the default, and a rebuild stores that."
+            )
 
     def _parked(self, operation: AddField | AlterField, reason: str) -> Iterator[str]:
         """Say which handlers cannot apply events that the log has."""
@@ -128,7 +153,7 @@ class Consequences:
             f"{handler.event} ({handler.name})"
             for handler in self._component.content.handlers
             if handler.event in self._component.events
-            and self._component.events[handler.event].payload.lower() == operation.model_name_lower
+            and (self._component.events[handler.event].payload or "").lower() == operation.model_name_lower
         ]
         if handlers:
             yield (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +12,7 @@ from django.db import models
 from django.utils.module_loading import import_string
 
 from byron.schema import types
+from byron.schema.defaults import default_value, plain_default
 from byron.schema.model import Attribute, Component, ObjectType
 from byron.schema.reads import VERSION
 
@@ -27,7 +31,7 @@ class FieldSpec:
     def source(self) -> str:
         """Return the field as models.py has it: `models.TextField(unique=True)`."""
         module, _, name = self.path.rpartition(".")
-        options = ", ".join(f"{key}={value!r}" for key, value in self.options.items())
+        options = ", ".join(f"{key}={_source(value)}" for key, value in self.options.items())
         return f"{_SHORT[module]}.{name}({options})"
 
     def build(self, label: str) -> models.Field[Any, Any]:
@@ -40,6 +44,26 @@ class FieldSpec:
             options["serialize"] = False
         field: models.Field[Any, Any] = import_string(self.path)(**options)
         return field
+
+
+def _source(value: Any) -> str:
+    """Return an option's value as models.py has it, where an attribute may have the name of any module."""
+    scalar = next((name for name, kind in _WRITTEN_AS_TEXT if isinstance(value, kind)), None)
+    return repr(value) if scalar is None else f"fields.scalar({scalar!r}, {_text(value)!r})"
+
+
+def _text(value: Any) -> str:
+    return str(value.isoformat()) if isinstance(value, datetime.date | datetime.time) else str(value)
+
+
+#: A DateTime is also a date, and so comes first.
+_WRITTEN_AS_TEXT: tuple[tuple[str, type[Any]], ...] = (
+    ("DateTime", datetime.datetime),
+    ("Date", datetime.date),
+    ("Time", datetime.time),
+    ("Decimal", decimal.Decimal),
+    ("UUID", uuid.UUID),
+)
 
 
 ID_FIELD = FieldSpec(
@@ -65,6 +89,9 @@ def model_field(attribute: Attribute, component: Component) -> FieldSpec:
         options["db_index"] = True
     if not attribute.type.required:
         options["null"] = True
+    if attribute.default is not None:
+        # The items of a list stay as JSON has them: its field reads them, as it does from the database.
+        options["default"] = (plain_default if attribute.type.is_list else default_value)(component, attribute)
     return FieldSpec(name=attribute.python_name, path=path, options=options)
 
 

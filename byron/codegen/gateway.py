@@ -19,11 +19,12 @@ from graphql import (
 
 import byron
 from byron.codegen.graphql import graphql_source
-from byron.codegen.plan import Owner, PlannedFile
+from byron.codegen.plan import Owner, Plan, PlannedFile
 from byron.codegen.templates import GATEWAY, render, template_files
 from byron.exceptions import GenerationError
 from byron.schema.installed import SCHEMA_FILE
 from byron.schema.model import Component
+from byron.schema.places import shown
 from byron.schema.reader import read_component
 from byron.schema.subgraph import subgraph_source
 
@@ -62,7 +63,7 @@ def read_subgraphs(
     found: list[Subgraph] = []
     for number, path in enumerate(paths):
         for directory in _components(path):
-            component = read_component(directory / SCHEMA_FILE, f"{directory.name}/{SCHEMA_FILE}")
+            component = read_component(directory / SCHEMA_FILE, shown(directory / SCHEMA_FILE))
             name = directory.name
             port = port_of(directory.parent.resolve()) or _FIRST_PORT + number
             url = urls.get(name, f"http://127.0.0.1:{port}/{name}/graphql/")
@@ -70,6 +71,11 @@ def read_subgraphs(
             found.append(Subgraph(name=name, url=url, component=component, source=source))
     _check_system(found, namespace, urls)
     return found
+
+
+def gateway_plan(subgraphs: Sequence[Subgraph], directory: Path) -> Plan:
+    """Return what is written to a gateway's folder, and what goes of components that it had before."""
+    return Plan(directory, gateway_files(subgraphs), removes=True)
 
 
 def gateway_files(subgraphs: Sequence[Subgraph]) -> list[PlannedFile]:

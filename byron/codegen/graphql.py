@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from byron.schema.model import CONNECTION, Attribute, Command, Component, EnumType, InputType, ObjectType
+from byron.schema.defaults import plain_default
+from byron.schema.model import CONNECTION, Attribute, Command, Component, EnumType, InputType, Member, ObjectType
 from byron.schema.reads import EDGE, PAGE_INFO, additions, arguments_of, version_field
 from byron.schema.type_ref import TypeRef
 from byron.schema.types import SCALARS
@@ -25,7 +28,7 @@ def _definitions(component: Component) -> Iterator[str]:
     for enum in (*content.enums, *added.enums):
         yield _enum(enum)
     for group in (*content.inputs, *added.inputs):
-        yield _input(group)
+        yield _input(component, group)
     for kind in content.types:
         yield _object(kind, versioned=kind.name in component.versioned)
     for name in added.paged:
@@ -52,8 +55,8 @@ def _enum(enum: EnumType) -> str:
     return _described(enum.description) + _block(f"enum {enum.name}", enum.values)
 
 
-def _input(group: InputType) -> str:
-    lines = [_field(member.name, member.type, member.description) for member in group.attributes]
+def _input(component: Component, group: InputType) -> str:
+    lines = [_described(member.description, "  ") + _given(component, member) for member in group.attributes]
     return _described(group.description) + _block(f"input {group.name}", lines)
 
 
@@ -84,13 +87,24 @@ def _root(component: Component, name: str, commands: Sequence[Command]) -> str:
 def _arguments(component: Component, command: Command) -> str:
     arguments = arguments_of(component, command)
     if not any(argument.description for argument in arguments):
-        listed = ", ".join(f"{argument.name}: {argument.type}" for argument in arguments)
+        listed = ", ".join(_given(component, argument) for argument in arguments)
         return f"({listed})" if listed else ""
-    lines = (
-        "    " + _described(argument.description, "    ") + f"{argument.name}: {argument.type}"
-        for argument in arguments
-    )
+    lines = ("    " + _described(argument.description, "    ") + _given(component, argument) for argument in arguments)
     return "(\n" + "\n".join(lines) + "\n  )"
+
+
+def _given(component: Component, member: Member) -> str:
+    """Return what a client gives, with its default."""
+    default = plain_default(component, member)
+    shown = "" if default is None else f" = {_literal(default, is_enum=member.type.name in component.enums)}"
+    return f"{member.name}: {member.type}{shown}"
+
+
+def _literal(value: Any, *, is_enum: bool) -> str:
+    """Return a plain value as GraphQL writes it: as JSON does, but for the values of enums."""
+    if isinstance(value, list):
+        return "[" + ", ".join(_literal(item, is_enum=is_enum) for item in value) + "]"
+    return value if is_enum and value is not None else json.dumps(value, ensure_ascii=False)
 
 
 def _field(name: str, reference: TypeRef, description: str | None) -> str:

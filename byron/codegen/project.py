@@ -24,6 +24,7 @@ from byron.schema.installed import SCHEMA_FILE, ComponentConfig
 from byron.schema.loader import load
 from byron.schema.model import Component
 from byron.schema.names import COMPONENT_PATTERN, is_python_word, pascal_case, snake_case
+from byron.schema.places import shown
 from byron.schema.reader import parse_component
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*")
@@ -57,7 +58,7 @@ def create_project(name: str, directory: Path, *, schema: Path | None = None, na
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise GenerationError(f"{directory} exists already and is not an empty directory; choose another --directory.")
     text = schema_text(label, schema, namespace)
-    component = parse_component(text, _shown(schema))
+    component = parse_component(text, _shown_schema(schema))
     context = {"component": component, "label": label, "version": byron.__version__}
     with _all_or_nothing(directory) as workplace:
         shell = {file: render(PROJECT, file, context) for file in template_files(PROJECT)}
@@ -79,7 +80,7 @@ def add_component(name: str, project: Path, *, schema: Path | None = None, names
         raise GenerationError(f"{directory} exists already; choose another name, or remove it.")
     _refuse_importable(label)
     text = schema_text(label, schema, namespace)
-    component = parse_component(text, _shown(schema))
+    component = parse_component(text, _shown_schema(schema))
     with _all_or_nothing(directory) as workplace:
         _write_component(workplace, component, label, text)
     return directory
@@ -117,11 +118,11 @@ def schema_text(label: str, schema: Path | None, namespace: str | None) -> str:
             text = schema.read_bytes().decode("utf-8", "surrogateescape")
         except OSError as error:
             raise GenerationError(f"{schema} cannot be read: {error.strerror}.") from error
-    return text if namespace is None else _with_namespace(text, namespace, _shown(schema))
+    return text if namespace is None else _with_namespace(text, namespace, _shown_schema(schema))
 
 
-def _shown(schema: Path | None) -> str:
-    return schema.name if schema is not None else SCHEMA_FILE
+def _shown_schema(schema: Path | None) -> str:
+    return shown(schema) if schema is not None else SCHEMA_FILE
 
 
 def _with_namespace(text: str, namespace: str, filename: str) -> str:

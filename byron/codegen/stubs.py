@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from byron.schema.defaults import plain_default, plain_fixed
 from byron.schema.examples import example_arguments
 from byron.schema.model import Command, Component, Handler, ObjectType
 from byron.schema.names import ANYONE, snake_case
@@ -58,7 +59,7 @@ def creation_of(component: Component, command: Command) -> Creation | None:
         return Creation(command=command, entity=entity, event=command.emit.event)
     event = event_of(component, entity)
     given = {parameter.name: parameter.type for parameter in command.parameters}
-    needed = {attribute.name for attribute in entity.attributes if attribute.type.required}
+    needed = {attribute.name for attribute in entity.attributes if attribute.needs_value}
     fits = all(
         name in entity.attribute and _matches(component, given[name], entity.attribute[name].type) for name in given
     )
@@ -128,13 +129,19 @@ def round_trip(component: Component) -> RoundTrip | None:
 
 def _trip(component: Component, creation: Creation, query: Command) -> RoundTrip:
     arguments = example_arguments(component, creation.command)
-    announced: dict[str, Any] = {}
+    announced = {
+        each.python_name: plain_default(component, each)
+        for each in creation.entity.attributes
+        if each.default is not None
+    }
     for parameter in creation.command.parameters:
         given = arguments.get(parameter.python_name)
         if parameter.type.name in component.inputs and not parameter.type.is_list:
             announced.update({snake_case(name): value for name, value in (given or {}).items()})
         elif parameter.python_name in arguments:
             announced[parameter.python_name] = given
+    if creation.command.emit is not None:
+        announced.update(plain_fixed(component, creation.entity, creation.command.emit))
     unique = [each.python_name for each in creation.entity.attributes if each.unique]
     return RoundTrip(
         creation=creation,

@@ -9,6 +9,7 @@ from django.db import models
 
 from byron.commands.context import Context, attributes_of
 from byron.exceptions import CommandError, EventError
+from byron.schema.defaults import default_value, fixed_values
 from byron.schema.model import Command, Component, Emit, ObjectType
 from byron.schema.reads import VERSION
 
@@ -21,16 +22,18 @@ def run_emit(context: Context, command: Command, emit: Emit, arguments: Mapping[
     """
     component = context.config.component
     entity = component.types[command.return_type.name]
-    given = _flat(component, command, arguments)
+    given = {**_flat(component, command, arguments), **fixed_values(component, entity, emit)}
     if emit.operation == "create":
-        made = {"id": context.uuid(), **{each.python_name: given.get(each.python_name) for each in entity.attributes}}
+        _refuse_nulls(entity, given, "leave it out to get its default")
+        given = {**_defaults(component, entity), **given}
+        made = {"id": context.uuid(), **{each.python_name: given[each.python_name] for each in entity.attributes}}
         _announce(context, emit, entity, made)
         return made
     standing = _find(context, entity, given.pop("id"))
     if emit.operation == "delete":
         _announce(context, emit, entity, {"id": standing["id"]})
         return standing
-    _refuse_nulls(entity, given)
+    _refuse_nulls(entity, given, "leave it out to keep it as it is")
     # Not compared with the Cache: it may be behind, and a value that seems to stand may be gone in the log.
     _announce(context, emit, entity, {"id": standing["id"], **given})
     return {**standing, **given}
@@ -61,10 +64,15 @@ def _find(context: Context, entity: ObjectType, identity: str) -> dict[str, Any]
     return {**attributes_of(found), **own}
 
 
-def _refuse_nulls(entity: ObjectType, given: Mapping[str, Any]) -> None:
+def _defaults(component: Component, entity: ObjectType) -> dict[str, Any]:
+    """Return what a new entity has when nothing is given."""
+    return {each.python_name: default_value(component, each) for each in entity.attributes}
+
+
+def _refuse_nulls(entity: ObjectType, given: Mapping[str, Any], instead: str) -> None:
     for attribute in entity.attributes:
         if attribute.type.required and given.get(attribute.python_name, "") is None:
-            message = f"{attribute.name} cannot be null; leave it out to keep it as it is."
+            message = f"{attribute.name} cannot be null; {instead}."
             raise CommandError(message, code="BAD_USER_INPUT")
 
 

@@ -39,6 +39,14 @@ _VERSION = re.compile("[0-9]{1,18}")
 _TRIES = 5
 
 
+class OvertakenError(CommandError):
+    """CONFLICT because of an event that the Cache may not have applied yet: whoever reads again can wait for it."""
+
+    def __init__(self, message: str, event: Event) -> None:
+        super().__init__(message, code="CONFLICT")
+        self.event = event
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionLock:
     """What one run of a command is to find unchanged; without a key, nothing."""
@@ -97,7 +105,8 @@ class VersionLock:
     ) -> list[Acknowledgement]:
         """Publish as `Broker.publish` does, on the condition that the version is the last one.
 
-        Raises CommandError with code CONFLICT when it is not; nothing was published then.
+        Raises CommandError with code CONFLICT when it is not; nothing was published then. It is an OvertakenError when
+        the event that was in between is known.
         """
         if self.key is None:
             return broker.publish(messages, timeout, only_whole=only_whole)
@@ -112,18 +121,33 @@ class VersionLock:
                 return broker.publish(messages, left, only_whole=only_whole, expected=expected)
             except StaleVersionError:
                 last = broker.last_of(self.key)
-                if last < position or self._is_changed(broker, position):
+                if last < position:
                     break
+                change = self._change(broker, position)
+                if change is not None:
+                    raise OvertakenError(self._conflict().message, change) from None
                 position = last
         raise self._conflict()
 
-    def _is_changed(self, broker: Broker, after: int) -> bool:
-        """Whether the log has an event about the entity, beyond a position, that the Cache applies or will apply."""
-        key, handled = self.key or "", self.config.component.handlers
-        found = broker.first_of(key, handled, after)
-        while found is not None and is_discarded(self.config.alias, self.config.consumer_name, found):
-            found = broker.first_of(key, handled, found)
-        return found is not None
+    def _change(self, broker: Broker, after: int) -> Event | None:
+        """Return the first event about the entity, beyond a position, that the Cache applies or will apply.
+
+        Without what was in it: a receipt needs none of that.
+        """
+        component, key = self.config.component, self.key or ""
+        found = broker.first_of(key, component.handlers, after)
+        while found is not None and is_discarded(self.config.alias, self.config.consumer_name, found[0]):
+            found = broker.first_of(key, component.handlers, found[0])
+        if found is None:
+            return None
+        return Event(
+            name=found[1],
+            key=key,
+            payload={},
+            namespace=component.namespace,
+            source=component.name,
+            position=found[0],
+        )
 
     def _conflict(self) -> CommandError:
         message = f"{self._entity} has changed since version {self.version}; read it again. Nothing was changed."

@@ -1,13 +1,14 @@
 """Payloads of declared shape: checked and converted in one step, both ways.
 
 On the wire an attribute has the name that schema.yaml gives it; in Python it is snake_case. One that was renamed
-is read by its old names, too, which the log still has, and written by its new one.
+is read by its old names, too, which the log still has, and written by its new one. One that must be there and has a
+default is read, and written, as if it were.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -20,7 +21,8 @@ from byron.events.codec import decode, decode_untyped, encode, encode_payload, r
 from byron.events.event import Event, Message, StoredMessage
 from byron.events.subjects import split_subject
 from byron.exceptions import EventError
-from byron.schema.model import Component, InputType, ObjectType
+from byron.schema.defaults import plain_default
+from byron.schema.model import Attribute, Component, InputAttribute, InputType, ObjectType
 from byron.schema.names import snake_case
 from byron.schema.type_ref import TypeRef
 from byron.schema.types import LONGEST_ID, SCALARS
@@ -47,6 +49,8 @@ class _Form:
     python_names: Mapping[str, str]
     #: The names, as JSON has them, that attributes had before; empty when none was renamed.
     old_names: tuple[bytes, ...]
+    #: Whether any attribute has a default that may have to be filled in.
+    fills: bool
     shape: ObjectType | InputType
 
 
@@ -87,6 +91,7 @@ class PayloadCodec:
             return encode_payload(payload)
         body = encode_payload({form.wire_names.get(key, key): value for key, value in payload.items()})
         if form.whole:
+            body = self._filled(form.shape, body, nulls=False) if form.fills else body
             try:
                 form.decoder.decode(body)
             except msgspec.ValidationError as error:
@@ -100,6 +105,8 @@ class PayloadCodec:
             return decode_untyped(body)
         if form.old_names and (b"\\" in body or any(name in body for name in form.old_names)):
             body = self._renamed(form.shape, body)
+        if form.fills:
+            body = self._filled(form.shape, body, missing=form.whole)
         checked = form.decoder.decode(body) if form.whole else None
         if checked is not None and _NOT_A_NUMBER.search(body):
             # Python's Decimal reads those; no exact number is one.
@@ -142,29 +149,55 @@ class PayloadCodec:
             old = next((name for name in attribute.renamed_from if name in current), None)
             if old is not None and attribute.name not in current:
                 current[attribute.name] = current.pop(old)
-            group = self._component.inputs.get(attribute.type.name)
-            if group is not None and attribute.name in current:
-                current[attribute.name] = msgspec.Raw(self._renamed_within(group, bytes(current[attribute.name])))
+            self._change_within(current, attribute, self._renamed)
         return msgspec.json.encode(current)
 
-    def _renamed_within(self, group: InputType, value: bytes) -> bytes:
-        if value.startswith(b"["):
-            items = [msgspec.Raw(self._renamed_within(group, bytes(item))) for item in _raw_list.decode(value)]
-            return msgspec.json.encode(items)
-        return self._renamed(group, value) if value.startswith(b"{") else value
+    def _filled(self, shape: ObjectType | InputType, body: bytes, *, missing: bool = True, nulls: bool = True) -> bytes:
+        """Return a payload with the defaults of what must be there and is missing, or null."""
+        current = _raw_object.decode(body)
+        for attribute in shape.attributes:
+            if attribute.type.required and attribute.default is not None:
+                given = current.get(attribute.name)
+                if missing if given is None else nulls and bytes(given) == b"null":
+                    default = plain_default(self._component, attribute)
+                    current[attribute.name] = msgspec.Raw(msgspec.json.encode(default))
+            self._change_within(current, attribute, partial(self._filled, missing=missing, nulls=nulls))
+        return msgspec.json.encode(current)
 
-    def _old_names(self, shape: ObjectType | InputType) -> Iterator[str]:
-        """Give the old names of all that a payload of this shape may hold."""
+    def _change_within(
+        self,
+        payload: dict[str, msgspec.Raw],
+        attribute: Attribute | InputAttribute,
+        change: Callable[[InputType, bytes], bytes],
+    ) -> None:
+        """Change what an attribute holds of an input type, be it an object or a list of them."""
+        group = self._component.inputs.get(attribute.type.name)
+        if group is None or attribute.name not in payload:
+            return
+        value = bytes(payload[attribute.name])
+        if value.startswith(b"["):
+            items = map(bytes, _raw_list.decode(value))
+            value = msgspec.json.encode(
+                [msgspec.Raw(change(group, item) if item.startswith(b"{") else item) for item in items]
+            )
+        elif value.startswith(b"{"):
+            value = change(group, value)
+        payload[attribute.name] = msgspec.Raw(value)
+
+    def _attributes_within(self, shape: ObjectType | InputType) -> Iterator[Attribute | InputAttribute]:
+        """Give every attribute that a payload of this shape may hold, those of inputs included."""
         shapes, seen = [shape], {shape.name}
         for each in shapes:
             for attribute in each.attributes:
-                yield from attribute.renamed_from
+                yield attribute
                 group = self._component.inputs.get(attribute.type.name)
                 if group is not None and group.name not in seen:
                     seen.add(group.name)
                     shapes.append(group)
 
     def _make_form(self, event: str, shape: ObjectType | InputType, strict: bool) -> _Form:
+        attributes = list(self._attributes_within(shape))
+        old_names = dict.fromkeys(name for attribute in attributes for name in attribute.renamed_from)
         return _Form(
             name=shape.name,
             strict=strict,
@@ -172,7 +205,8 @@ class PayloadCodec:
             decoder=msgspec.json.Decoder(self._struct(shape, strict)),
             wire_names={attribute.python_name: attribute.name for attribute in shape.attributes},
             python_names={attribute.name: attribute.python_name for attribute in shape.attributes},
-            old_names=tuple(f'"{name}"'.encode() for name in dict.fromkeys(self._old_names(shape))),
+            old_names=tuple(f'"{name}"'.encode() for name in old_names),
+            fills=any(attribute.type.required and attribute.default is not None for attribute in attributes),
             shape=shape,
         )
 

@@ -29,6 +29,7 @@ from byron.management.private_files import write_new, write_over
 from byron.schema.installed import SCHEMA_FILE, installed_components
 from byron.schema.model import Component
 from byron.schema.names import snake_case
+from byron.schema.places import shown
 from byron.schema.reader import read_component
 
 _SEED = ".nk"
@@ -101,7 +102,7 @@ def _deployable(path: Path) -> Deployable:
     if not schemas:
         raise BrokerError(f"{path} holds no component: neither {SCHEMA_FILE} nor a component's folder is in it.")
     try:
-        return _together(path, [read_component(each, str(each)) for each in schemas])
+        return _together(path, [read_component(each, shown(each)) for each in schemas])
     except OSError as error:
         raise BrokerError(f"{error.filename} cannot be read: {error.strerror}.") from error
 

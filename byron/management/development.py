@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 
@@ -51,10 +51,13 @@ class Development:
         *,
         own_broker: bool,
         components: Iterable[Path] = (),
+        news: Callable[[], Iterable[str]] = tuple,
     ) -> None:
+        """`news` gives what to say once the broker runs, before API and Sink are started for the first time."""
         self._project, self._host, self._port = project, host, port
         # Components may lie outside the project that runs them; those inside it are watched with it.
         self._elsewhere = [path for path in components if not path.is_relative_to(project)]
+        self._news = news
         self._namespaces = sorted(set(namespaces)) if own_broker else []
         self._output = Output((_BROKER, _SCHEMA, _API, _SINK))
         self._children: list[ChildProcess] = []
@@ -70,6 +73,8 @@ class Development:
             signal.signal(number, self._on_signal)
         try:
             self._start_brokers()
+            for line in self._news():
+                self._say(line)
             self._restart(schema_changed=True)
             self._watch()
         finally:

@@ -16,6 +16,8 @@ from time import monotonic, sleep
 from honcho.colour import get_colours
 from honcho.printer import Message, Printer
 
+from byron.schema.places import CALLER, caller_directory
+
 SYSTEM = "dev"
 
 #: Names the process that a ChildProcess is to end with.
@@ -82,6 +84,7 @@ class ChildProcess:
                 "PYTHONUNBUFFERED": "1",
                 "DJANGO_RUNSERVER_HIDE_WARNING": "true",
                 PARENT: str(os.getpid()),
+                CALLER: caller_directory(),
             },
         )
         self._reader = threading.Thread(target=self._relay, name=f"output-{name}", daemon=True)

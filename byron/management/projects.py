@@ -13,9 +13,13 @@ from typing import Any
 
 from byron.exceptions import ByronError
 from byron.management.processes import PARENT, READY
+from byron.schema.places import CALLER, caller_directory
 
 # Not imported: supervisors know projects, too, and do without Django.
 _SCHEMA = "schema.yaml"
+
+#: What manage.py puts before its message.
+_PREFIX = "CommandError: "
 
 #: Lines of a command's output that an error shows.
 TAIL = 20
@@ -61,7 +65,7 @@ class Project:
             finished = subprocess.run(
                 self.command(*arguments),
                 cwd=self.path,
-                env={**environment, **self.defaults},
+                env={**environment, **self.defaults, CALLER: caller_directory()},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -106,7 +110,8 @@ def find_projects(paths: Sequence[str]) -> list[Project]:
 
 
 def _shortened(lines: list[str]) -> list[str]:
-    """Leave out how Python came to an error, and all but the last lines."""
+    """Leave out how Python came to an error, what another message begins with, and all but the last lines."""
+    lines = [line.removeprefix(_PREFIX) for line in lines]
     if any(line.startswith("Traceback ") for line in lines):
         return [line for line in lines[-TAIL:] if line.strip()][-3:]
     return lines[-TAIL:]

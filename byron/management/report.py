@@ -64,12 +64,16 @@ class Steps:
 
 def show_table(console: Console, rows: Sequence[Row]) -> None:
     """Print how projects are, one a line."""
-    table = Table("COMPONENT", "STATE", "PORT", "PIDS", "SINCE", "RESTARTS", box=None, pad_edge=False, header_style="")
+    headings = ("COMPONENT", "STATE", "PORT", "PIDS", "SINCE", "RESTARTS", "PARKED")
+    table = Table(*headings, box=None, pad_edge=False, header_style="")
     for row in rows:
         state = Text(row.state, style=_STATES.get(row.state, ""))
         pids = " ".join(f"{name}={pid}" for name, pid in row.pids.items())
         restarts = " ".join(f"{name}={count}" for name, count in row.restarts.items())
-        table.add_row(row.component, state, str(row.port or "-"), pids or "-", row.since or "-", restarts or "-")
+        parked = "-" if row.parked is None else str(row.parked)
+        table.add_row(
+            row.component, state, str(row.port or "-"), pids or "-", row.since or "-", restarts or "-", parked
+        )
     if not console.is_terminal:
         # Nobody looks at a width: no line is to be cut.
         console.width = 250

@@ -18,6 +18,7 @@ from byron.management.brokers import EmbeddedBroker, brokers_of
 from byron.management.engines import ENGINES, Engine, ProcessEngine
 from byron.management.projects import Project, find_projects
 from byron.management.report import Lines, Steps, as_json, show_table
+from byron.management.set_aside import with_parked
 from byron.management.system import Brought, Interrupted, System, deaf, interruptible
 
 #: Exit status of `status` when something is not up.
@@ -33,11 +34,16 @@ def add_engine(parser: ArgumentParser) -> None:
     )
 
 
+def add_port(parser: ArgumentParser) -> None:
+    """Add the option that chooses a port."""
+    parser.add_argument("--port", type=_port, help="Serve the API here, now and later; for one PATH.")
+
+
 def add_up_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of what brings projects up."""
     parser.add_argument("paths", nargs="+", metavar="PATH", help="Bring up the project in this folder.")
     parser.add_argument("-d", "--detach", action="store_true", help="Return once it is up, and leave it running.")
-    parser.add_argument("--port", type=_port, help="Serve the API here, now and later; for one PATH.")
+    add_port(parser)
     add_engine(parser)
 
 
@@ -98,7 +104,7 @@ def show_status(options: dict[str, Any]) -> None:
     try:
         engine = engine_of(options)
         projects = find_projects(options["paths"]) if options["paths"] else engine.projects()
-        rows = [engine.status(project) for project in projects]
+        rows = with_parked([engine.status(project) for project in projects])
     except ByronError as error:
         raise CommandError(str(error)) from error
     console = Console(highlight=False)
@@ -124,7 +130,8 @@ def show_logs(options: dict[str, Any]) -> None:
     """Print the last lines of projects, and follow them if asked. Raises Django's CommandError."""
     lines = Lines(Console(highlight=False))
     try:
-        engine, projects = engine_of(options), find_projects(options["paths"])
+        engine = engine_of(options)
+        projects = find_projects(options["paths"]) if options["paths"] else _all_known(engine)
         if not options["follow"]:
             found = [(line, project) for project in projects for line in engine.logs(project, last=options["lines"])]
             for line, project in sorted(found, key=lambda each: each[0].time):
@@ -133,6 +140,16 @@ def show_logs(options: dict[str, Any]) -> None:
         _follow(engine, projects, lines, options["lines"])
     except ByronError as error:
         raise CommandError(str(error)) from error
+
+
+def _all_known(engine: Engine) -> list[Project]:
+    """Return the projects that are up, or have died, whose logs can be shown. Raises Django's CommandError."""
+    if not isinstance(engine, ProcessEngine):
+        raise CommandError("Name projects: `byron component logs --engine docker PATH…`; Docker knows what runs.")
+    projects = engine.projects()
+    if not projects:
+        raise CommandError("Nothing is up, so there are no logs.")
+    return projects
 
 
 def _follow(engine: Engine, projects: Sequence[Project], lines: Lines, last: int) -> None:

@@ -16,6 +16,7 @@ from byron.management.engines.base import Engine, EngineError, Order, Row
 from byron.management.engines.process import ProcessEngine
 from byron.management.projects import Project
 from byron.management.report import Lines, Steps
+from byron.management.set_aside import with_parked
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ class System:
 
         Raises ByronError, with every failure.
         """
-        missing = [project for project in projects if not self._is_up(project)]
+        missing = [project for project in projects if not self._is_up(project, port)]
         brought, cancelled = Brought(), threading.Event()
         try:
             orders = self._orders(missing, port, attached, cancelled)
@@ -64,9 +65,14 @@ class System:
             raise
         return brought
 
-    def _is_up(self, project: Project) -> bool:
+    def _is_up(self, project: Project, port: int | None) -> bool:
         row = self._engine.status(project)
         if row.state in ("up", "restarting"):
+            if port not in (None, row.port):
+                raise EngineError(
+                    f"{project.name} is up already, at port {row.port} and not {port}. To move it: "
+                    f"byron component restart --port {port} {project.path}"
+                )
             self._steps.done(project.name, f"is up already{_address(row)}")
             return True
         if row.state == "died":
@@ -155,7 +161,11 @@ class System:
 
     def _start(self, order: Order) -> None:
         row = self._engine.up(order, self._steps.say)
-        self._steps.done(order.project.name, f"{row.state}{_address(row)}")
+        self._steps.done(order.project.name, describe_up(row))
+        [known] = with_parked([row])
+        if known.parked:
+            events = "1 event is" if known.parked == 1 else f"{known.parked:,} events are"
+            self._steps.done(order.project.name, f"{events} set aside; `manage.py parked` shows them, in {row.project}")
 
     @staticmethod
     def _all(do: Callable[[Any], T], items: Sequence[Any], cancelled: threading.Event | None = None) -> list[T]:
@@ -179,6 +189,11 @@ class System:
         if any(errors):
             raise EngineError("\n".join(dict.fromkeys(str(error) for error in errors if error is not None)))
         return [future.result() for future in futures]
+
+
+def describe_up(row: Row) -> str:
+    """Return a project's state and address."""
+    return f"{row.state}{_address(row)}"
 
 
 def _address(row: Row) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from byron.schema.declarations import Declarations, Found
+from byron.schema.defaults import UnfitValueError, plain_value
 from byron.schema.loader import Path
-from byron.schema.model import Command, Emit, InputAttribute, ObjectType, Parameter, Read
+from byron.schema.model import Attribute, Command, Emit, InputAttribute, ObjectType, Parameter, Read
 from byron.schema.problems import did_you_mean, listed, nearest, quoted
 from byron.schema.reads import OWN_ARGUMENTS
 from byron.schema.type_ref import TypeRef
@@ -139,30 +140,64 @@ class _Emitting:
             return
         entity = component.types[returned.name]
         yield from self._event(emit, entity)
+        yield from self._fixed(emit, entity)
         yield from self._parameters(emit, entity)
 
     def _event(self, emit: Emit, entity: ObjectType) -> Found:
         event = self._declarations.component.events.get(emit.event)
-        shape = self._declarations.shapes.get(event.payload) if event is not None else None
-        if event is None or shape is None or self._declarations.type_in_doubt(event.payload):
+        shape = self._declarations.payload_of(event) if event is not None else None
+        if event is None or shape is None:
             return
+        carries = event.name if shape is event.inline else f"{event.name} carries {shape.name}, which"
         path = (*self._path, "emit", "event")
         if emit.operation == "create":
             if shape.name != entity.name:
-                message = f"{event.name} carries {shape.name}, and this command makes {entity.name}; make them one"
+                carried = "attributes of its own" if shape is event.inline else shape.name
+                message = f"{event.name} carries {carried}, and this command makes {entity.name}; make them one"
                 yield path, "B022", message
             return
-        sent = {"id"} if emit.operation == "delete" else {"id", *(each.name for each in self._given())}
+        sent = {"id"} if emit.operation == "delete" else {"id", *(each.name for each in self._given()), *emit.set}
         known = {"id", *shape.attribute} if isinstance(shape, ObjectType) else set(shape.attribute)
         required = [each.name for each in shape.attributes if each.type.required and each.name != "id"]
         if required:
-            message = f"{event.name} carries {shape.name}, which requires {listed(required)}"
+            message = f"{carries} requires {listed(required)}"
             part = "what changes" if emit.operation == "update" else "the id alone"
             remedy = "make that optional in an input, or do not declare the event"
             yield path, "B022", f"{message}, and {emit.operation}: sends {part}; {remedy}"
         elif sent - known:
-            message = f"{event.name} carries {shape.name}, which has no {listed(sorted(sent - known))}"
+            message = f"{carries} has no {listed(sorted(sent - known))}"
             yield path, "B022", f"{message}; add it there, or remove the parameter"
+
+    def _fixed(self, emit: Emit, entity: ObjectType) -> Found:
+        """Find values under `set:` that the event cannot carry, or a client gives as well."""
+        event = self._declarations.component.events.get(emit.event)
+        shape = self._declarations.payload_of(event) if event is not None else None
+        given = {each.name for each in self._given()}
+        for name, value in emit.set.items():
+            path = (*self._path, "emit", "set", name)
+            attribute = entity.attribute.get(name)
+            if emit.operation == "delete":
+                yield path, "B022", f"delete: announces the id alone; remove {quoted(name)}"
+            elif attribute is None:
+                hint = did_you_mean(name, entity.attribute) or f"; it has {listed(list(entity.attribute))}"
+                yield path, "B019", f"{entity.name} has no attribute {quoted(name)} to be set{hint}"
+            elif name in given:
+                yield path, "B022", f"{quoted(name)} is set here, and given by a parameter; remove one"
+            elif attribute.unique:
+                yield path, "B022", f"{quoted(name)} is unique, so it cannot always be the same; take it as a parameter"
+            else:
+                carried = shape.attribute.get(name) if shape is not None and shape is not entity else None
+                yield from self._value(path, attribute, value)
+                if carried is not None and carried.type != attribute.type:
+                    yield from self._value(path, carried, value)
+
+    def _value(self, path: Path, attribute: Attribute | InputAttribute, value: object) -> Found:
+        if not self._declarations.is_sound(attribute.type):
+            return
+        try:
+            plain_value(self._declarations.component, attribute.type, value)
+        except UnfitValueError as error:
+            yield path, "B027", f"{quoted(attribute.name)} is set to what does not fit: {error}"
 
     def _given(self) -> Iterator[Parameter | InputAttribute]:
         for parameter in self._command.parameters:
@@ -186,18 +221,21 @@ class _Emitting:
                 if member.name not in entity.attribute:
                     misspelt.add(nearest(member.name, entity.attribute))
                 yield from self._fit(emit, path, member, entity)
+                if emit.operation == "update" and member.default is not None:
+                    message = f"{quoted(member.name)} has a default, which would be sent whenever it is left out"
+                    yield path, "B022", f"{message}, and update: leaves that alone; remove the default"
         if not complete:
             return
         if emit.operation == "create":
-            known = given.keys() | misspelt
-            missing = [a.name for a in entity.attributes if a.type.required and a.name not in known]
+            known = given.keys() | misspelt | {nearest(name, entity.attribute) or name for name in emit.set}
+            missing = [each.name for each in entity.attributes if each.needs_value and each.name not in known]
         else:
             missing = [] if "id" in given else ["id"]
         if missing:
             needed = f"which {entity.name} requires" if emit.operation == "create" else f"of the {entity.name} meant"
             message = f"no parameter gives {listed(missing)}, {needed}; add it or write Python"
             yield (*self._path, "emit"), "B023", message
-        elif emit.operation == "update" and given.keys() == {"id"}:
+        elif emit.operation == "update" and given.keys() == {"id"} and not emit.set:
             yield (*self._path, "emit"), "B023", "no parameter gives what changes; add it or write Python"
 
     def _members(self, parameter: Parameter) -> Iterator[Parameter | InputAttribute]:
@@ -221,7 +259,8 @@ class _Emitting:
             hint = did_you_mean(given.name, entity.attribute) or "; remove it, or write Python"
             yield path, "B023", f"{entity.name} has no attribute {quoted(given.name)} to take this parameter{hint}"
             return
-        fitting = self._declarations.misfit(given.type, attribute.type, complete=emit.operation == "create")
+        complete = emit.operation == "create" and attribute.default is None
+        fitting = self._declarations.misfit(given.type, attribute.type, complete=complete)
         if fitting:
             taken = f"{quoted(given.name)} is {quoted(str(given.type))}, and {entity.name} takes {quoted(str(fitting))}"
             yield path, "B023", f"{taken}; make them one"

@@ -5,9 +5,18 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+)
 from pydantic.alias_generators import to_camel
-from pydantic_core import CoreSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from byron.schema import names
 
@@ -53,6 +62,30 @@ class Given:
         nullable: Any = handler(source)
         inner: CoreSchema = nullable["schema"]
         return inner
+
+
+class _Written:
+    """Marks a value of whatever type: what it must be is told by the rest of the schema."""
+
+    def __init__(self, *, nullable: bool = False) -> None:
+        self._nullable = nullable
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def validate(value: Any) -> Any:
+            if value is None and not self._nullable:
+                raise PydanticCustomError("no_value", "no value")
+            return value
+
+        return core_schema.no_info_plain_validator_function(validate)
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        kinds = ["string", "number", "boolean", "array", "object"]
+        return {"type": [*kinds, "null"] if self._nullable else kinds}
+
+
+#: A value as YAML has it.
+Value = Annotated[Any, _Written()]
+NullableValue = Annotated[Any, _Written(nullable=True)]
 
 
 class Declaration(BaseModel):

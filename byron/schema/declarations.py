@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from byron.schema.loader import Path
-from byron.schema.model import Component, InputType, ObjectType
+from byron.schema.model import Component, EventType, InputType, ObjectType
 from byron.schema.problems import did_you_mean, nearest, quoted
 from byron.schema.type_ref import TypeRef
 from byron.schema.types import SCALARS
@@ -55,6 +55,12 @@ class Declarations:
     def shapes(self) -> Mapping[str, ObjectType | InputType]:
         """Types and inputs: what has attributes."""
         return {**self.component.inputs, **self.component.types}
+
+    def payload_of(self, event: EventType) -> ObjectType | InputType | None:
+        """Return the shape of a declared payload, or None when there is none, or not all is known of it."""
+        if event.payload is None or self.type_in_doubt(event.payload):
+            return event.inline
+        return self.shapes.get(event.payload)
 
     def unknown(self, path: Path, name: str, known: Mapping[str, object]) -> Found:
         """Find that a type is none of those known here."""

@@ -26,10 +26,10 @@ def check_events(declarations: Declarations) -> Found:
 
 
 def _event(declarations: Declarations, event: EventType, path: Path) -> Found:
-    if declarations.type_in_doubt(event.payload):
-        return
-    shape = declarations.shapes.get(event.payload)
+    shape = declarations.payload_of(event)
     if shape is None:
+        if event.payload is None or declarations.type_in_doubt(event.payload):
+            return
         yield from declarations.unknown((*path, "payload"), event.payload, declarations.shapes)
         return
     key = _attribute(shape, event.key)
@@ -77,15 +77,17 @@ def _apply(declarations: Declarations, handler: Handler, apply: Apply, path: Pat
     if shape is None or shape.name == apply.target or declarations.type_in_doubt(shape.name):
         return
     entity = types[apply.target]
-    carries = f"{handler.event} carries {shape.name}, "
+    itself = shape.name == handler.event
+    carries = handler.event if itself else f"{handler.event} carries {shape.name}, which"
+    whose = f"{handler.event}: its" if itself else f"{handler.event} carries {shape.name}, whose"
     remedy = "; change the payload, or write the handler in Python"
     missing = [] if _attribute(shape, "id") else ["id"]
     if apply.operation in ("create", "upsert"):
-        missing += [a.name for a in entity.attributes if a.type.required and a.name not in shape.attribute]
+        missing += [a.name for a in entity.attributes if a.needs_value and a.name not in shape.attribute]
     if missing:
-        yield path, "B023", f"{carries}which lacks {listed(missing)} of {entity.name}{remedy}"
+        yield path, "B023", f"{carries} lacks {listed(missing)} of {entity.name}{remedy}"
     for misfit in _misfits(declarations, shape, entity, apply.operation):
-        yield path, "B023", f"{carries}whose {misfit}{remedy}"
+        yield path, "B023", f"{whose} {misfit}{remedy}"
 
 
 def _payload(declarations: Declarations, event: str) -> ObjectType | InputType | None:
@@ -93,7 +95,7 @@ def _payload(declarations: Declarations, event: str) -> ObjectType | InputType |
     component = declarations.component
     if event in component.events:
         sound = not declarations.in_doubt("events", event)
-        return declarations.shapes.get(component.events[event].payload) if sound else None
+        return declarations.payload_of(component.events[event]) if sound else None
     emitting = (c for c in component.content.commands if c.emit is not None and c.emit.event == event)
     command = next(emitting, None)
     return component.types.get(command.return_type.name) if command else None

@@ -11,6 +11,7 @@ from django.apps import AppConfig, apps
 
 from byron.exceptions import SchemaError
 from byron.schema.names import snake_case
+from byron.schema.places import shown
 
 if TYPE_CHECKING:
     from byron.schema.model import Component
@@ -32,7 +33,7 @@ class ComponentConfig(AppConfig):
         # Late: see byron.schema.
         from byron.schema.reader import read_component
 
-        return read_component(self.schema_path, f"{self.label}/{SCHEMA_FILE}")
+        return read_component(self.schema_path, shown(self.schema_path))
 
     @cached_property
     def schema_problems(self) -> str:
@@ -42,7 +43,7 @@ class ComponentConfig(AppConfig):
         except SchemaError as error:
             return str(error)
         except OSError as error:
-            return f"{self.schema_path} cannot be read: {error.strerror}."
+            return f"{shown(self.schema_path)} cannot be read: {error.strerror}."
         log.debug("read schema=%s component=%s", self.schema_path, name)
         return ""
 

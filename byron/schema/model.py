@@ -19,11 +19,13 @@ from byron.schema.declaration import (
     FieldName,
     Flag,
     Given,
+    NullableValue,
     OldFieldNames,
     OldTypeNames,
     OrderName,
     Roles,
     TypeName,
+    Value,
 )
 from byron.schema.names import snake_case
 from byron.schema.type_ref import TypeRef
@@ -45,10 +47,17 @@ class Member(Declaration):
     name: FieldName
     type: TypeRef
     description: Annotated[Description | None, Given()] = None
+    #: As YAML has it; `byron.schema.defaults` reads it. Null is none.
+    default: Value = Field(None, description="The value when none is given, also in older events.")
 
     @property
     def python_name(self) -> str:
         return snake_case(self.name)
+
+    @property
+    def needs_value(self) -> bool:
+        """Whether a value must be given: it cannot be null, and nothing stands in for it."""
+        return self.type.required and self.default is None
 
 
 class Attribute(Member):
@@ -98,8 +107,21 @@ class EnumType(Declaration):
     description: Annotated[Description | None, Given()] = None
 
 
+def _exactly_one(*keys: str) -> Callable[[dict[str, Any]], None]:
+    def extend(schema: dict[str, Any]) -> None:
+        schema["oneOf"] = [{"required": [key]} for key in keys]
+
+    return extend
+
+
+#: What tells an event's payload: one of these.
+_PAYLOAD = ("payload", "attributes")
+
+
 class EventType(Declaration):
     """The shape of an event's payload, checked when it is emitted and when it is received."""
+
+    model_config = ConfigDict(json_schema_extra=_exactly_one(*_PAYLOAD))
 
     name: EventName
     version: Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)] = Field(
@@ -108,8 +130,32 @@ class EventType(Declaration):
     key: FieldName = Field(
         "id", description="The payload's attribute that names what the event is about: events of one key stay in order."
     )
-    payload: TypeName = Field(description="A type or an input of this file.")
+    payload: Annotated[TypeName | None, Given()] = Field(None, description="A type or an input of this file.")
+    attributes: tuple[InputAttribute, ...] = Field(
+        (),
+        min_length=1,
+        max_length=_MOST_ATTRIBUTES,
+        description="What the payload holds, in place of payload:. `id: ID!` comes by itself, but with key:.",
+    )
     description: Annotated[Description | None, Given()] = None
+
+    @model_validator(mode="after")
+    def _one_payload(self) -> EventType:
+        if self.payload is None and not self.attributes:
+            raise PydanticCustomError("lacks_one", "", {"keys": _PAYLOAD})
+        if self.payload is not None and self.attributes:
+            raise PydanticCustomError("exactly_one", "", {"keys": _PAYLOAD})
+        return self
+
+    @cached_property
+    def inline(self) -> InputType | None:
+        """The payload's shape when the event says it itself; it is called as the event is."""
+        if not self.attributes:
+            return None
+        named = [each.name for each in self.attributes]
+        identity = InputAttribute.model_construct(name="id", type=TypeRef(name="ID", required=True))
+        own = (identity,) if self.key == "id" and "id" not in named else ()
+        return InputType.model_construct(name=self.name, attributes=(*own, *self.attributes))
 
 
 class Parameter(Member):
@@ -121,13 +167,6 @@ class Hooks(Declaration):
 
     before: tuple[FieldName, ...] = ()
     after: tuple[FieldName, ...] = ()
-
-
-def _exactly_one(*keys: str) -> Callable[[dict[str, Any]], None]:
-    def extend(schema: dict[str, Any]) -> None:
-        schema["oneOf"] = [{"required": [key]} for key in keys]
-
-    return extend
 
 
 class Read(Declaration):
@@ -183,6 +222,11 @@ class Emit(Declaration):
     )
     delete: Annotated[TypeName | None, Given()] = Field(
         None, description="Emit that the entity of this type with the id given is gone."
+    )
+    set: dict[FieldName, NullableValue] = Field(
+        {},
+        description="Values of attributes that are always the same, and that no client gives.",
+        json_schema_extra={"additionalProperties": False},
     )
 
     @model_validator(mode="after")
@@ -366,8 +410,9 @@ class Component(Declaration):
         `apply:` stores.
         """
         if event in self.events:
-            name = self.events[event].payload
-            return self.types.get(name) or self.inputs.get(name)
+            declared = self.events[event]
+            name = declared.payload or ""
+            return declared.inline or self.types.get(name) or self.inputs.get(name)
         for command in self.content.commands:
             if command.emit is not None and command.emit.event == event:
                 return self.types.get(command.return_type.name)

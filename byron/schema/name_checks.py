@@ -111,13 +111,17 @@ def _columns(declarations: Declarations, base: Path, attributes: Sequence[Attrib
 
 
 def _input_attributes(declarations: Declarations) -> Found:
-    for index, group in enumerate(declarations.component.content.inputs):
-        base: Path = ("content", "inputs", index, "attributes")
-        members: Sequence[InputAttribute] = group.attributes
+    content = declarations.component.content
+    groups: list[tuple[Path, Sequence[InputAttribute], str]] = [
+        *((("content", "inputs", index), group.attributes, "input") for index, group in enumerate(content.inputs)),
+        *((("content", "events", index), event.attributes, "event") for index, event in enumerate(content.events)),
+    ]
+    for owner, members, kind in groups:
+        base = (*owner, "attributes")
         for at, member in enumerate(members):
             yield from _python_word((*base, at, "name"), member.name)
         named = [((*base, at, "name"), member.name) for at, member in enumerate(members)]
-        yield from _repeats(named, "an attribute of this input")
+        yield from _repeats(named, f"an attribute of this {kind}")
 
 
 def _functions(declarations: Declarations) -> Found:

@@ -38,6 +38,7 @@ CODES = {
     "B024": "A number is out of range.",
     "B025": "A version is declared that cannot be.",
     "B026": "An old name cannot be what something was renamed from.",
+    "B027": "A value is none of its type.",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from byron.schema.defaults import is_shown_by_graphql
 from byron.schema.model import (
     CONNECTION,
     Attribute,
@@ -64,11 +65,24 @@ class Order:
 def arguments_of(component: Component, command: Command) -> tuple[Parameter, ...]:
     """Return what a client may pass to a command: its parameters and the version, or what its `read:` implies."""
     if command.read is None:
-        return (*command.parameters, version_argument(command)) if command.version else command.parameters
+        own = tuple(_with_default(component, command, parameter) for parameter in command.parameters)
+        return (*own, version_argument(command)) if command.version else own
     return tuple(
         Parameter.model_construct(name=name, type=reference, description=description)
         for name, reference, description in _read_arguments(component, command, command.read)
     )
+
+
+def _with_default(component: Component, command: Command, parameter: Parameter) -> Parameter:
+    """Return a parameter with the default of the attribute that it gives, where a declared `emit:` would take that."""
+    entity = component.types.get(command.return_type.name)
+    attribute = entity.attribute.get(parameter.name) if entity is not None else None
+    creates = command.emit is not None and command.emit.operation == "create"
+    if not creates or attribute is None or parameter.default is not None or parameter.type.required:
+        return parameter
+    if attribute.default is None or not is_shown_by_graphql(attribute.type, attribute.default):
+        return parameter
+    return parameter.model_copy(update={"default": attribute.default})
 
 
 def function_arguments(component: Component, command: Command) -> list[str]:

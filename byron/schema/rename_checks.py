@@ -7,7 +7,7 @@ from itertools import chain
 
 from byron.schema.declarations import TYPE_SECTIONS, Declarations, Found
 from byron.schema.loader import Path
-from byron.schema.model import Attribute, InputAttribute, InputType, ObjectType
+from byron.schema.model import Attribute, EventType, InputAttribute, InputType, ObjectType
 from byron.schema.names import snake_case
 from byron.schema.problems import quoted
 
@@ -16,9 +16,10 @@ def check_renames(declarations: Declarations) -> Found:
     """Find old names that are still in use, or that two things have."""
     yield from _types(declarations)
     content = declarations.component.content
-    shapes: Iterator[tuple[str, int, ObjectType | InputType]] = chain(
+    shapes: Iterator[tuple[str, int, ObjectType | InputType | EventType]] = chain(
         (("types", index, kind) for index, kind in enumerate(content.types)),
         (("inputs", index, group) for index, group in enumerate(content.inputs)),
+        (("events", index, event) for index, event in enumerate(content.events)),
     )
     for section, index, shape in shapes:
         yield from _attributes(shape, ("content", section, index, "attributes"))
@@ -38,7 +39,7 @@ def _types(declarations: Declarations) -> Found:
                 yield path, "B026", _had_by(old, owners[old.casefold()])
 
 
-def _attributes(shape: ObjectType | InputType, base: Path) -> Found:
+def _attributes(shape: ObjectType | InputType | EventType, base: Path) -> Found:
     attributes: Sequence[Attribute | InputAttribute] = shape.attributes
     # Not by its Python name when it is the attribute's own: fullName may have been full_name.
     columns = {each.python_name: each.name for each in attributes}

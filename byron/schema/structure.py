@@ -29,6 +29,8 @@ _EXPECTED = {
     "int_type": "a whole number in plain digits",
     "tuple_type": "a list",
     "model_type": "a mapping of keys to values",
+    "dict_type": "a mapping of keys to values",
+    "no_value": "a value",
 }
 
 
@@ -44,8 +46,11 @@ def describe(detail: ErrorDetails, path: Path, document: Document) -> tuple[str,
         return "B011", f"{_owner(path, document)} lacks the key {quoted(str(detail['loc'][-1]))}"
     if kind == "too_short":
         return "B011", f"{quoted(key)} is an empty list; it needs at least one entry"
+    if kind == "lacks_one":
+        return "B011", f"{_owner(path, document)} lacks the key {' or '.join(map(quoted, context['keys']))}"
     if kind == "exactly_one":
-        return "B022", f"{quoted(key)} takes exactly one of the keys {', '.join(context['keys'])}"
+        owner = quoted(key) if path and isinstance(path[-1], str) else _owner(path, document)
+        return "B022", f"{owner} takes exactly one of the keys {', '.join(context['keys'])}"
     if kind == "at_most_one":
         return "B022", f"{quoted(key)} takes at most one of the keys {', '.join(context['keys'])}"
     if kind == "type_expression":

@@ -44,6 +44,9 @@ def _all_references(declarations: Declarations) -> Iterator[tuple[Path, TypeRef,
     for index, group in enumerate(content.inputs):
         for at, member in enumerate(group.attributes):
             yield ("content", "inputs", index, "attributes", at, "type"), member.type, True
+    for index, event in enumerate(content.events):
+        for at, member in enumerate(event.attributes):
+            yield ("content", "events", index, "attributes", at, "type"), member.type, True
     for index, command in enumerate(content.commands):
         if not command.returns_pages:
             yield ("content", "commands", index, "returnType"), command.return_type, False

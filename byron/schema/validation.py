@@ -6,6 +6,7 @@ from itertools import chain, islice
 
 from byron.schema.command_checks import check_commands
 from byron.schema.declarations import Declarations, Finding
+from byron.schema.default_checks import check_defaults
 from byron.schema.event_checks import check_events
 from byron.schema.loader import Document
 from byron.schema.name_checks import check_names
@@ -16,7 +17,16 @@ from byron.schema.role_checks import check_roles
 from byron.schema.type_checks import check_types
 from byron.schema.version_checks import check_versions
 
-_CHECKS = (check_names, check_types, check_events, check_commands, check_versions, check_renames, check_roles)
+_CHECKS = (
+    check_names,
+    check_types,
+    check_defaults,
+    check_events,
+    check_commands,
+    check_versions,
+    check_renames,
+    check_roles,
+)
 
 
 def validate(parsed: Parsed) -> list[Problem]:

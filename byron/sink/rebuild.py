@@ -33,6 +33,9 @@ _POLL = 0.3
 #: Seconds before a lost broker is looked for again.
 _PAUSE = 0.5
 
+#: Where a Cache is that has applied no event.
+_NOTHING = Applied(position=0, event_id="")
+
 #: Rows of Byron's own tables that are copied at a time.
 _CHUNK = 200
 
@@ -179,7 +182,7 @@ def rebuild(
             standing = _positions(live, consumer) if follows else {}
             furthest = max(standing.values(), default=0)
             replayer.run(lambda left: replayer.replay.position >= furthest)
-            differences = _switch(config, workspace, standing, keep_discarded=follows)
+            differences = _switch(config, workspace, standing, follows=follows)
             parked = open_events(live, consumer).count()
         workspace.remove()
     replay = replayer.replay
@@ -248,7 +251,7 @@ def _frozen(live: str, consumer: str, lane: Lane) -> Iterator[None]:
 
 
 def _switch(
-    config: ComponentConfig, workspace: Workspace, standing: dict[int, int], *, keep_discarded: bool
+    config: ComponentConfig, workspace: Workspace, standing: dict[int, int], *, follows: bool
 ) -> list[Difference]:
     alias, live, consumer = config.alias, workspace.live, config.consumer_name
     reached = read_checkpoints(alias, consumer)
@@ -265,14 +268,16 @@ def _switch(
     tables = [model for model in config.get_models(include_auto_created=True) if model._meta.managed]
     with workspace.switch():
         differences = workspace.replace(tables)
-        (open_events if keep_discarded else parked_rows)(live, consumer).delete()
+        (open_events if follows else parked_rows)(live, consumer).delete()
         # Some may have been discarded since the rebuild began.
         discarded = discarded_positions(live, consumer)
         ParkedEvent.objects.using(live).bulk_create(
             [row for row in parked if row.position not in discarded], batch_size=_CHUNK
         )
         OutboxMessage.objects.using(live).bulk_create(emitted, batch_size=_CHUNK)
-        for slot, applied in reached.items():
+        # A position in another log means nothing in this one, which may have no event for the component yet.
+        untouched = {} if follows else dict.fromkeys(range(SLOTS), _NOTHING)
+        for slot, applied in {**untouched, **reached}.items():
             _move(live, consumer, slot, applied)
     return differences
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 from collections.abc import Collection, Iterable
 from copy import copy
@@ -12,6 +11,7 @@ from typing import Any
 
 from django.urls import reverse
 
+from byron.broker.ports import free_port
 from byron.commands.user import User
 from byron.events.event import Event, StoredMessage
 from byron.events.payloads import PayloadCodec
@@ -113,7 +113,7 @@ class RealComponent(Commands):
         self._running.is_down = self._running.is_ready = False
 
     def _start_api(self) -> Process:
-        self._running.port = _free_port()
+        self._running.port = free_port()
         return self._start("api", "runserver", "--noreload", f"{_HOST}:{self._running.port}")
 
     def _start(self, part: str, *arguments: str) -> Process:
@@ -171,9 +171,3 @@ class _Running:
         self.processes: list[Process] = []
         self.port = 0
         self.is_down = self.is_ready = False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        return int(probe.getsockname()[1])

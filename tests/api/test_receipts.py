@@ -16,6 +16,7 @@ from byron.cache import applied
 from byron.cache.applied import AppliedWatch, Standing
 from byron.cache.roles import Role, acting_as
 from byron.commands.bulkhead import Bulkhead
+from byron.conf import byron_settings
 from byron.events.event import Event
 from byron.events.receipt import Receipt
 from byron.events.subjects import applied_topic
@@ -57,6 +58,23 @@ def test_a_refused_mutation_gives_no_receipt(client, component):
     response = ask(client, 'mutation { removeBook(id: "b9") { id } }')
     assert "Byron-Receipt" not in response
     assert "extensions" not in response.json()
+
+
+def test_a_conflict_gives_the_receipt_of_what_was_in_between(client, component):
+    component.publish(event("shelf.made", id="s1", label="top", count=0))
+    component.settle()
+    component.publish(event("shelf.painted", id="s1"), event("shelf.filled", id="s1", count=3), event("x.y", id="s1"))
+    change = 'mutation { changeShelf(id: "s1", count: 1, version: "1") { version } }'
+
+    behind = ask(client, change)
+    component.settle()
+    informed = ask(client, change, behind["Byron-Receipt"])
+
+    codes = [answer.json()["errors"][0]["extensions"]["code"] for answer in (behind, informed)]
+    assert codes == ["CONFLICT", "CONFLICT"]
+    told = Receipt.opened(behind["Byron-Receipt"], byron_settings().receipt_secret)
+    assert [(each.position, each.name) for each in told.events] == [(3, "shelf.filled")]
+    assert "Byron-Receipt" not in informed
 
 
 def test_what_is_applied_is_answered_as_ever(client, component):

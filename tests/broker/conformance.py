@@ -388,9 +388,9 @@ class LogConformance:
     def test_the_first_of_some_events_about_a_key_is_found(self, broker: Broker) -> None:
         for key, name in [("a", "x"), ("a", "y"), ("b", "z"), ("a", "z"), ("a", "y")]:
             broker.publish([make_message(broker, key, name)], TIMEOUT)
-        assert broker.first_of("a", ["z", "y"], 0) == 2
-        assert broker.first_of("a", ["z"], 2) == 4
-        assert broker.first_of("a", ["y"], 2) == 5
+        assert broker.first_of("a", ["z", "y"], 0) == (2, "y")
+        assert broker.first_of("a", ["z"], 2) == (4, "z")
+        assert broker.first_of("a", ["y"], 2) == (5, "y")
         assert broker.first_of("a", ["x"], 1) is None
         assert broker.first_of("a", [], 0) is None
         assert broker.first_of("c", ["x"], 0) is None

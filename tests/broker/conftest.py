@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 
+from byron.broker.ports import free_port
 from byron.broker.server import find_binary
 from tests.broker.conformance import eventually
 
@@ -35,7 +36,7 @@ class RealServer:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.port = _free_port()
+        self.port = free_port()
         self.url = self.url_for("admin")
         self._process: subprocess.Popen[bytes] | None = None
         (directory / "nats.conf").write_text(_CONFIGURATION.format(port=self.port, directory=directory))
@@ -86,12 +87,6 @@ class RealServer:
         assert self._process is not None
         os.kill(self._process.pid, number)
         return self._process
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from byron.broker.access import Access, configured_access, new_seed, read_seed
 from byron.broker.nats import NatsBroker
 from byron.broker.nats_api import call_api
+from byron.broker.ports import free_port
 from byron.broker.rights import Deployable, readers_of
 from byron.broker.server import find_binary
 from byron.codegen.nats import IMPORTED_API
@@ -35,7 +36,6 @@ from byron.exceptions import (
 from byron.management.broker_rights import Wanted, find_deployables, write_configuration
 from byron.schema.reader import parse_component
 from tests.broker.conformance import TIMEOUT, eventually, positions
-from tests.broker.conftest import _free_port
 
 pytestmark = pytest.mark.broker
 
@@ -97,7 +97,7 @@ def start(directory: Path, port: int) -> subprocess.Popen[bytes]:
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Guarded]:
-    port = _free_port()
+    port = free_port()
     wanted = Wanted(namespace=NAMESPACE, directory=tmp_path, listen=f"127.0.0.1:{port}", lanes=2)
     assert write_configuration(wanted, deployables(), lambda line: None) == []
     server = Guarded(directory=tmp_path, port=port, process=start(tmp_path, port))
@@ -342,7 +342,7 @@ class TestWhatIsRefused:
 class TestTls:
     @pytest.fixture
     def encrypted(self, tmp_path: Path) -> Iterator[Guarded]:
-        port = _free_port()
+        port = free_port()
         wanted = Wanted(
             namespace=NAMESPACE, directory=tmp_path, listen=f"127.0.0.1:{port}", tls_hosts=["localhost", "127.0.0.1"]
         )

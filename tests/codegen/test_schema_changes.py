@@ -64,6 +64,28 @@ PARKED = (
     "optional and as it was, or handle them in Python, without a declaration under events:."
 )
 
+NEW_DEFAULT = (
+    "Student.ingress: its default changes from 1999 to 2000. Rows that are there keep what they have; events in the "
+    "log that lack it mean the new one, and a rebuild stores that."
+)
+
+#: A default of each kind of type, as schema.yaml has it.
+DEFAULTS = {
+    "ID": "$x",
+    "String": '""',
+    "Int": "0",
+    "Float": "1.5",
+    "Boolean": "true",
+    "DateTime": "2024-02-29T14:30:00+02:00",
+    "Date": "2024-02-29",
+    "Time": "12:30:00",
+    "Decimal": "'12.50'",
+    "UUID": "0191d3c4-7a2b-7c3d-8e4f-5a6b7c8d9e0f",
+    "JSON": "{$a: [1, ~]}",
+    "Course": "MATH",
+    "Professor": "p",
+}
+
 CREATE = """\
   commands:
     - name: createProfessor
@@ -97,7 +119,7 @@ class Project:
         """Return a table's rows, by id."""
         code = (
             f"import json; from school import models; rows = models.{model}.objects.using('school').order_by('id'); "
-            "print(json.dumps(list(rows.values())))"
+            "print(json.dumps(list(rows.values()), default=str))"
         )
         return json.loads(self.manage("shell", "--no-imports", "-c", code).stdout)
 
@@ -237,6 +259,47 @@ def test_what_a_migration_cannot_fill_is_said_when_it_is_made_and_when_it_is_app
     assert [row["home_town"] for row in anywhere.rows("Student")] == ["", ""]
 
 
+def test_a_migration_fills_rows_with_defaults_of_every_type(anywhere):
+    anywhere.change(
+        (
+            '{name: ingress, type: "Int"}',
+            '{name: ingress, type: "Int!", default: 1999}'
+            + "".join(
+                f'\n        - {{name: new{kind}, type: "{kind}!", default: {default}}}'
+                for kind, default in DEFAULTS.items()
+            )
+            + '\n        - {name: marks, type: "[Decimal!]!", default: ["1.50", 2]}'
+            + '\n        - {name: note, type: "String", default: none yet}',
+        ),
+    )
+
+    assert "note Student.ingress: rows without a value get its default, 1999;" in anywhere.manage("generate").stdout
+    applied = anywhere.manage("migrate", "-v0")
+
+    assert "stand-in" not in applied.stderr
+    assert [row["ingress"] for row in anywhere.rows("Student")] == [2020, 1999]
+    code = (
+        "from school.models import Student; row = Student.objects.using('school').first(); "
+        "print(repr({field.attname: getattr(row, field.attname) for field in row._meta.fields}))"
+    )
+    printed = anywhere.manage("shell", "--no-imports", "-c", code).stdout
+    for value in (
+        "'new_id': '$x'", "'new_string': ''", "'new_int': 0", "'new_float': 1.5", "'new_boolean': True",
+        "'new_date_time': datetime.datetime(2024, 2, 29, 12, 30, tzinfo=datetime.timezone.utc)",
+        "'new_date': datetime.date(2024, 2, 29)", "'new_time': datetime.time(12, 30)",
+        "'new_decimal': Decimal('12.50')", "'new_uuid': UUID('0191d3c4-7a2b-7c3d-8e4f-5a6b7c8d9e0f')",
+        "'new_json': {'$a': [1, None]}", "'new_course': 'MATH'", "'new_professor_id': 'p'",
+        "'marks': [Decimal('1.50'), Decimal('2')]", "'note': 'none yet'",
+    ):  # fmt: skip
+        assert value in printed
+    assert anywhere.is_settled()
+
+    anywhere.change(("default: 1999", "default: 2000"))
+    assert f"note {NEW_DEFAULT}" in anywhere.manage("generate").stdout
+    anywhere.manage("migrate", "-v0")
+    assert [row["ingress"] for row in anywhere.rows("Student")] == [2020, 1999]
+
+
 def test_a_cache_without_rows_has_nothing_to_be_filled(project):
     project.change(('{name: fullName, type: "String!"}', '{name: fullName, type: "String!"}, {name: x, type: "Int!"}'))
     project.manage("generate")
@@ -356,6 +419,59 @@ def test_a_value_that_becomes_required_is_a_stand_in_and_is_missing_in_the_log()
         f"Student.year: events in the log that lack it, or have null there, {PARKED}",
         REBUILD,
     )
+
+
+def test_nothing_is_missing_of_a_new_attribute_with_a_default():
+    added = '{name: ingress, type: "Int"}\n        - {name: town, type: "String!", default: here}'
+
+    assert sentences('{name: ingress, type: "Int"}', added) == ()
+
+
+def test_a_value_that_becomes_required_with_a_default_is_that():
+    assert sentences('name: ingress, type: "Int"', 'name: ingress, type: "Int!", default: 1999') == (
+        "Student.ingress: rows without a value get its default, 1999; events without one mean it.",
+        REBUILD,
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('type: "Int!", default: 1999', 'type: "Int!", default: 2000', (NEW_DEFAULT, REBUILD)),
+        (
+            'type: "Int"',
+            'type: "Int", default: 1999',
+            (
+                "Student.ingress: its default is 1999 now. Rows that are there keep what they have; events in the log "
+                "that lack it mean the default, and a rebuild stores that.",
+                REBUILD,
+            ),
+        ),
+        (
+            'type: "Int", default: 1999',
+            'type: "Int"',
+            (
+                "Student.ingress: it has no default any more. Rows that are there keep what they have.",
+                "Student.ingress: events in the log that lack it mean null from now on; a rebuild stores that.",
+                REBUILD,
+            ),
+        ),
+        (
+            'type: "Int!", default: 1999',
+            'type: "Int!"',
+            (
+                "Student.ingress: it has no default any more. Rows that are there keep what they have.",
+                f"Student.ingress: events in the log that lack it {PARKED}",
+                REBUILD,
+            ),
+        ),
+        ('type: "Int!"', 'type: "Int!", default: 1999', ()),
+    ],
+)
+def test_another_default_does_nothing_to_rows_and_is_told_of_older_events(old, new, said):
+    before = SCHEMA.replace('name: ingress, type: "Int"', f"name: ingress, {old}")
+
+    assert sentences(f"name: ingress, {old}", f"name: ingress, {new}", before=before) == said
 
 
 def test_a_value_that_becomes_unique_may_fail():

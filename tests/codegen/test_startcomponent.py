@@ -162,7 +162,8 @@ def test_an_empty_directory_may_be_there(tmp_path):
     assert files(tmp_path / "here") == EXAMPLE_TREE
 
 
-def test_a_schema_with_problems_is_refused_with_all_of_them_and_nothing_is_made(tmp_path):
+def test_a_schema_with_problems_is_refused_with_all_of_them_and_nothing_is_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     bad = tmp_path / "bad.yaml"
     bad.write_text(
         "name: X\nnamespace: Y\ncontent: {types: [{name: T, attributes: [{name: a, type: Strng}]}], more: 1}\n"
@@ -214,6 +215,42 @@ def test_in_a_project_it_adds_a_component_beside_the_others(tmp_path):
     again = run(["manage.py", "startcomponent", "grades"], project, state, check=False)
     assert again.returncode == 1
     assert "grades exists already; choose another name, or remove it." in again.stderr
+
+
+def test_it_ends_with_what_is_to_be_written_and_what_comes_next(tmp_path):
+    (tmp_path / "clubs.yaml").write_text(
+        """
+name: Clubs
+namespace: Calisto
+content:
+  types:
+    - {name: Club, attributes: [{name: title, type: "String!"}]}
+  commands:
+    - {name: getClubs, type: query, returnType: "[Club!]!"}
+    - {name: countClubs, type: query, returnType: "Int!", hooks: {before: [askNicely]}}
+    - {name: joinClub, type: mutation, returnType: "Boolean!"}
+  handlers:
+    - {name: newClub, event: new.club}
+    - {name: weatherTurned, event: weather.turned}
+"""
+    )
+
+    made = byron_admin("startcomponent", "clubs", "--schema", "clubs.yaml", directory=tmp_path)
+
+    assert made.stdout.splitlines() == [
+        "Made clubs",
+        "To be written by you:",
+        "  clubs/clubs/api/commands/count_clubs.py      query countClubs",
+        "  clubs/clubs/api/commands/join_club.py        mutation joinClub",
+        "  clubs/clubs/sink/handlers/weather_turned.py  handler of weather.turned",
+        "  clubs/clubs/hooks/ask_nicely.py              hook before countClubs",
+        "Next:",
+        "  cd clubs",
+        "  python manage.py dev",
+        "  python -m pytest",
+    ]
+    for line in made.stdout.splitlines()[2:6]:
+        assert (tmp_path / line.split()[0]).is_file()
 
 
 def test_directory_is_refused_inside_a_project(tmp_path, settings):

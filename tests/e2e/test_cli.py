@@ -85,6 +85,9 @@ def test_a_schema_with_problems_is_shown_and_nothing_is_half_up(place):
 
     assert (built.returncode, started.returncode) == (1, 1)
     for finished in (built, started):
-        assert 'B012 unknown type "Strng"; did you mean "String"?' in finished.stderr
+        [told] = [line for line in finished.stderr.splitlines() if "B012" in line]
+        assert told.startswith("grouping/grouping/schema.yaml:")
+        assert told.endswith('B012 unknown type "Strng"; did you mean "String"?')
+        assert finished.stderr.count("CommandError") == 1
         assert "Traceback" not in finished.stderr
     assert processes_of(place) == []

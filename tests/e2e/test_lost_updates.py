@@ -107,8 +107,8 @@ class Tally:
                 _, code, given = ask(port, INCREMENT, id=self.id, version=seen["version"])
                 with self._lock:
                     self.codes[code] += 1
+                receipt = given or receipt
                 if not code:
-                    receipt = given
                     break
                 assert code in ("CONFLICT", "CACHE_BEHIND"), code
 

@@ -33,8 +33,12 @@ if command in facts["broken"]:
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200 if self.path == "/healthz" else 404)
+        self.send_response(200 if self.path in ("/healthz", "/readyz") else 404)
         self.end_headers()
+        if self.path == "/readyz":
+            parked = json.loads(pathlib.Path("facts.json").read_text())["parked"]
+            states = {str(number): {"cache": "ok", "parked": count} for number, count in enumerate(parked)}
+            self.wfile.write(json.dumps({"components": states}).encode())
 
     def log_message(self, *arguments):
         pass
@@ -74,6 +78,7 @@ def make_project(
         "debug": True,
         "state_path": str(state),
         "broken": broken,
+        "parked": [0],
     }
     (directory / "facts.json").write_text(json.dumps(facts))
     remember_port(directory, state)

@@ -11,11 +11,14 @@ from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
+from byron.broker import server
 from byron.broker.connection import use_broker
 from byron.broker.memory import MemoryBroker
+from byron.broker.nats import NatsBroker
 from byron.cache.roles import ENVIRONMENT_VARIABLE, Role, process_role, set_process_role
 from byron.commands.functions import load_function
 from byron.management.cli import main
+from byron.management.commands.runserver import Command as Runserver
 from byron.schema.installed import installed_component
 from byron.schema.json_schema import json_schema
 from tests.conftest import add_books
@@ -64,6 +67,43 @@ def test_infrastructure_goes_up_and_down_and_may_be_repeated(tmp_path):
     finally:
         assert infrastructure("down").stdout == "Pluto: stopped.\n"
     assert infrastructure("down").stdout == "Pluto: was not running.\n"
+
+
+@pytest.mark.broker
+def test_infrastructure_reset_removes_the_log_of_a_broker_that_is_down_when_its_name_is_typed(tmp_path, monkeypatch):
+    def reset(typed, **options):
+        out = StringIO()
+        monkeypatch.setattr("builtins.input", lambda question: typed)
+        call_command("infrastructure", "reset", namespace="Pluto", stdout=out, **options)
+        return out.getvalue()
+
+    with override_settings(BYRON_STATE_DIRECTORY=str(tmp_path)):
+        assert reset("Pluto") == "Pluto: there is no log.\n"
+        with NatsBroker("Pluto", server.ensure_running("Pluto").url) as broker:
+            first = broker.ensure_log()
+        try:
+            with pytest.raises(CommandError, match="The broker of Pluto runs, and nothing was removed: `byron down -N"):
+                reset("Pluto")
+        finally:
+            server.stop("Pluto")
+        before = server.status("Pluto")
+        for typed in ("pluto", "yes", ""):
+            with pytest.raises(CommandError, match="Nothing was removed"):
+                reset(typed)
+        assert server.status("Pluto") == before
+        assert before.data_bytes > 0
+
+        said = reset("Pluto")
+
+        assert f"all events of Pluto, {before.data_bytes:,} bytes in {tmp_path / 'pluto/data'}" in said
+        assert "Pluto: its log is empty." in said
+        assert "`python manage.py rebuildcache COMPONENT`" in said
+        assert (server.status("Pluto").server, reset("", yes=True)[:24]) == (None, "Pluto: its log is empty.")
+        with NatsBroker("Pluto", server.ensure_running("Pluto").url) as broker:
+            after = broker.log_info()
+        server.stop("Pluto")
+        assert after.last == 0
+        assert after.created > first.created
 
 
 def test_infrastructure_refuses_a_bad_namespace():
@@ -151,7 +191,9 @@ def test_models_that_were_not_generated_anew_are_an_error(library, monkeypatch):
         "models.py of library is not that of its schema.yaml: Author differs in birth_day, born_on.",
         "models.py of library is not that of its schema.yaml: there is no model Attic.",
     ]
-    assert problems[0].hint == "Run `manage.py generate`, then `manage.py migrate`."
+    assert problems[0].hint == (
+        "Run `manage.py generate`, then `manage.py migrate`; or `byron component build`, which does both."
+    )
 
 
 def test_a_function_file_that_cannot_be_imported_is_an_error_in_one_line(library, monkeypatch):
@@ -170,6 +212,19 @@ def test_a_function_file_that_cannot_be_imported_is_an_error_in_one_line(library
             "remember of library cannot be imported: SyntaxError: '(' was never closed (remember.py, line 3).",
         )
     ]
+
+
+def test_runserver_tells_what_is_wrong_without_how_it_came_to_it(monkeypatch):
+    def fail(role):
+        raise CommandError("The schema has problems:\nlibrary/schema.yaml:1:1: B002")
+
+    monkeypatch.setattr("byron.management.commands.runserver.prepare", fail)
+    told = StringIO()
+    Runserver(stderr=told).inner_run(use_reloader=True)
+
+    assert told.getvalue() == "CommandError: The schema has problems:\nlibrary/schema.yaml:1:1: B002\n"
+    with pytest.raises(CommandError):
+        Runserver(stderr=told).inner_run(use_reloader=False)
 
 
 def test_two_components_of_one_name_are_an_error(library, monkeypatch):

@@ -8,8 +8,9 @@ import socket
 
 import pytest
 
+from byron.broker.ports import is_free
 from byron.management.engines import EngineError, ProcessEngine
-from byron.management.engines.ports import Ports, is_free
+from byron.management.engines.ports import Ports
 from byron.management.projects import Project
 
 

@@ -18,7 +18,7 @@ from byron.management import running
 from byron.management.cli import main
 from byron.management.projects import Project, ProjectError, find_projects
 from tests.management.fake_projects import change, files_of, make_project, processes_of, remember_port
-from tests.processes import Running, free_port, wait_for
+from tests.processes import Running, free_port, run, wait_for
 
 
 @pytest.fixture
@@ -127,6 +127,21 @@ def test_down_with_a_path_leaves_a_broker_that_others_need(shop, bank, brokers):
     assert brokers == set()
 
 
+def test_a_log_is_not_removed_while_a_component_of_its_system_is_up(shop, brokers, state, monkeypatch):
+    monkeypatch.setattr("byron.management.resetting._begin_log", lambda namespace: None)
+    up(shop)
+    (state / "market/data").mkdir(parents=True)
+    (state / "market/data/log").write_text("events")
+
+    with pytest.raises(CommandError, match="shop of MARKET is up, and nothing was removed: `byron down -N MARKET`"):
+        call_command("infrastructure", "reset", "--yes", "-N", "MARKET")
+
+    assert (state / "market/data/log").exists()
+    call_command("down")
+    call_command("infrastructure", "reset", "--yes", "-N", "MARKET")
+    assert not (state / "market/data").exists()
+
+
 def test_down_with_a_namespace_leaves_the_others(shop, brokers, tmp_path, state, capsys):
     other = make_project(tmp_path / "other", state=state, broker="embedded", namespace="Else")
     up(shop, other)
@@ -167,9 +182,128 @@ def test_status_tells_what_runs_and_what_does_not(shop, bank, brokers, capsys):
     assert (second["component"], second["state"], second["pids"]) == ("bank", "down", {})
     call_command("component", "status", str(shop.path))
     heading, row = capsys.readouterr().out.splitlines()
-    assert heading.split() == ["COMPONENT", "STATE", "PORT", "PIDS", "SINCE", "RESTARTS"]
+    assert heading.split() == ["COMPONENT", "STATE", "PORT", "PIDS", "SINCE", "RESTARTS", "PARKED"]
     assert row.split()[:3] == ["shop", "up", str(port)]
-    assert row.split()[-2:] == ["api=0", "sink=0"]
+    assert row.split()[-3:] == ["api=0", "sink=0", "0"]
+
+
+@pytest.mark.parametrize(("parked", "told", "shown"), [([2, 3], 5, "5"), ([2, None], None, "-"), ([], 0, "0")])
+def test_status_tells_how_many_events_are_set_aside_if_every_cache_can_be_asked(
+    shop, brokers, capsys, parked, told, shown
+):
+    change(shop, parked=parked)
+    up(shop)
+
+    [row] = status(capsys, shop)[1]
+
+    assert row["parked"] == told
+    call_command("component", "status", str(shop.path))
+    assert capsys.readouterr().out.splitlines()[1].split()[-1] == shown
+
+
+def test_events_set_aside_are_told_when_their_component_comes_up(shop, bank, brokers, capsys):
+    change(shop, parked=[1])
+
+    up(shop, bank)
+
+    told = [line for line in capsys.readouterr().out.splitlines() if "set aside" in line]
+    assert told == [f"shop: 1 event is set aside; `manage.py parked` shows them, in {shop.path}"]
+
+
+def test_restart_starts_each_process_anew_at_its_port_and_the_log_tells(shop, bank, brokers, capsys):
+    up(shop, bank)
+    before = {row["component"]: row for row in status(capsys)[1]}
+
+    call_command("component", "restart", str(bank.path), str(shop.path))
+
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in said if "restarted" in line] == [
+        f"{name}: restarted, up at {before[name]['url']}" for name in ("bank", "shop")
+    ]
+    for row in status(capsys)[1]:
+        pids, old = row["pids"], before[row["component"]]["pids"]
+        assert row["state"] == "up"
+        assert pids["supervisor"] == old["supervisor"]
+        assert not {pids["api"], pids["sink"]} & {old["api"], old["sink"]}
+    call_command("component", "logs", str(shop.path))
+    log = capsys.readouterr().out
+    assert log.index("| up") < log.index("asked to restart api, sink") < log.index("api restarted, process")
+    assert log.index("api restarted, process") < log.index("sink restarted, process")
+
+
+def test_restart_takes_one_process_only_and_refuses_one_that_is_not_there(shop, brokers, capsys):
+    up(shop)
+    [before] = status(capsys)[1]
+
+    call_command("component", "restart", "--only", "sink", str(shop.path))
+
+    [after] = status(capsys)[1]
+    assert after["pids"]["api"] == before["pids"]["api"]
+    assert after["pids"]["sink"] != before["pids"]["sink"]
+    with pytest.raises(CommandError, match="shop has no process snik; it has api, sink"):
+        call_command("component", "restart", "--only", "snik", str(shop.path))
+
+
+def test_up_at_another_port_than_that_of_a_running_api_is_refused_and_restart_moves_it(shop, bank, brokers, capsys):
+    up(shop)
+    [before] = status(capsys)[1]
+    port = free_port()
+
+    with pytest.raises(CommandError) as refused:
+        up(shop, port=port)
+
+    assert str(refused.value) == (
+        f"shop is up already, at port {before['port']} and not {port}. To move it: "
+        f"byron component restart --port {port} {shop.path}"
+    )
+    call_command("component", "restart", "--port", str(port), str(shop.path))
+    [moved] = status(capsys)[1]
+    assert (moved["state"], moved["port"]) == ("up", port)
+    up(shop, port=port)
+    with pytest.raises(CommandError, match="--port is for the API of one PATH"):
+        call_command("component", "restart", "--port", str(port), str(shop.path), str(bank.path))
+
+
+def test_a_restart_that_cannot_be_prepared_leaves_all_as_it_was(shop, bank, brokers, capsys):
+    up(shop)
+    before = status(capsys)[1]
+
+    for broken in ("describe", "migrate"):
+        change(shop, broken=[broken])
+        with pytest.raises(CommandError, match=f"shop: `manage.py {broken}` failed in"):
+            call_command("component", "restart", str(shop.path))
+        assert status(capsys)[1] == before
+    with pytest.raises(CommandError, match="bank is not up: `byron up -d .*bank` starts it"):
+        call_command("component", "restart", str(bank.path))
+
+
+def test_a_process_that_does_not_come_up_again_ends_a_restart_and_is_tried_on(shop, brokers, capsys):
+    up(shop)
+    [before] = status(capsys)[1]
+    change(shop, broken=["serve"])
+
+    with pytest.raises(
+        CommandError, match=r"api ended with 1 while it restarted; it starts again in 0.5 s(.|\n)*broken"
+    ):
+        call_command("component", "restart", str(shop.path))
+
+    [after] = status(capsys)[1]
+    assert after["state"] == "restarting"
+    assert after["pids"]["sink"] == before["pids"]["sink"]
+    change(shop, broken=[])
+    wait_for(lambda: status(capsys)[1][0]["state"] == "up", "the API to be started again")
+
+
+def test_a_restart_follows_what_the_schema_has_become(shop, brokers, capsys):
+    up(shop)
+    [component] = json.loads((shop.path / "facts.json").read_text())["components"]
+
+    change(shop, components=[{**component, "handlers": 0}])
+    call_command("component", "restart", str(shop.path))
+    assert sorted(status(capsys)[1][0]["pids"]) == ["api", "supervisor"]
+    change(shop, components=[component])
+    call_command("component", "restart", str(shop.path))
+    assert sorted(status(capsys)[1][0]["pids"]) == ["api", "sink", "supervisor"]
 
 
 def test_status_tells_of_a_supervisor_that_was_killed(shop, brokers, capsys):
@@ -197,6 +331,19 @@ def test_logs_are_those_of_all_processes_with_their_names(shop, bank, brokers, c
     said = {(origin.split(maxsplit=1)[1].strip(), text) for origin, _, text in lines}
     for name in ("shop", "bank"):
         assert {(f"{name} api", "serve begins"), (f"{name} sink", "runsink begins"), (f"{name} byron", "up")} <= said
+
+
+def test_logs_without_paths_are_those_of_all_that_is_up(shop, bank, brokers, capsys):
+    with pytest.raises(CommandError, match="Nothing is up, so there are no logs"):
+        call_command("component", "logs")
+    up(shop, bank)
+    capsys.readouterr()
+
+    call_command("component", "logs")
+
+    assert {line.split()[1] for line in capsys.readouterr().out.splitlines()} == {"shop", "bank"}
+    with pytest.raises(CommandError, match="Name projects: `byron component logs --engine docker PATH…`"):
+        call_command("component", "logs", engine="docker")
 
 
 def test_logs_of_what_is_not_up_are_refused(shop):
@@ -247,6 +394,17 @@ def test_in_the_foreground_it_shows_every_line_and_ends_all_of_it_on_ctrl_c(fore
     assert {"shop: stopped", "bank: stopped"} <= set(foreground.output.splitlines())
     assert processes_of(tmp_path / "shop") == processes_of(tmp_path / "bank") == []
     assert files_of(tmp_path / "home/byron") == ["process-engine/ports.json"]
+
+
+def test_in_the_foreground_it_stays_while_a_project_is_restarted(foreground, shop, tmp_path):
+    foreground.says("Ctrl-C stops everything")
+
+    run(["-m", "byron", "component", "restart", str(shop.path)], tmp_path, tmp_path / "home")
+
+    foreground.says("sink restarted, process")
+    assert foreground.process.poll() is None
+    assert foreground.stop(signal.SIGINT) == 0
+    assert {"shop: stopped", "bank: stopped"} <= set(foreground.output.splitlines())
 
 
 def test_in_the_foreground_all_of_it_ends_when_it_is_killed(foreground, tmp_path):
@@ -355,11 +513,15 @@ def test_docker_is_called_in_the_project_s_folder(shop, tmp_path, monkeypatch, c
     up(shop, engine="docker")
     (tmp_path / "containers").write_text('{"State": "running", "Publishers": [{"PublishedPort": 8000}]}\n')
     up(shop, engine="docker")
+    call_command("component", "restart", "--only", "api", "--engine", "docker", str(shop.path))
+    with pytest.raises(CommandError, match="shop: the ports of containers are in its environment, as API_PORT"):
+        call_command("component", "restart", "--port", "8001", "--engine", "docker", str(shop.path))
     call_command("down", str(shop.path), engine="docker")
 
     calls = [line.split(" --file deploy/compose.yaml ") for line in (tmp_path / "calls").read_text().splitlines()]
     assert [call[1] for call in calls if len(call) == 2 and not call[1].startswith("ps")] == [
         "up --detach --build --wait",
+        "restart api",
         "down --remove-orphans",
     ]
     assert {call[0] for call in calls if len(call) == 2} == {f"{shop.path} compose"}

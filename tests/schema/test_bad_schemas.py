@@ -429,7 +429,7 @@ STRUCTURE = [
               attributes:
                 - {name: a, type: Int, required: true}
         """,
-        '7:32: B010 unknown key "required"; known here: name, type, description, unique, index, renamedFrom',
+        '7:32: B010 unknown key "required"; known here: name, type, description, default, unique, index, renamedFrom',
     ),
     _bad(
         "sections left empty",
@@ -1769,6 +1769,125 @@ RENAMES = [
     ),
 ]
 
+VALUES = [
+    _bad(
+        "values of other types",
+        """
+        name: A
+        namespace: B
+        content:
+          enums: [{name: E, values: [RED, BLUE]}]
+          types:
+            - name: T
+              attributes:
+                - {name: a, type: "Int!", default: much}
+                - {name: b, type: "[E!]!", default: [RED, BLEU]}
+                - {name: c, type: String, unique: true, default: x}
+                - {name: d, type: "E!", default: ~}
+                - {name: e, type: "String!"}
+          inputs:
+            - name: I
+              attributes: [{name: a, type: Decimal, default: 1.50}, {name: j, type: JSON, default: []}]
+          commands:
+            - name: f
+              type: mutation
+              returnType: "T!"
+              parameters: [{name: a, type: Int, default: true}, {name: i, type: I, default: {}}]
+        """,
+        '8:44: B027 the default of "a" does not fit: "much" is no Int; write a whole number of 32 bits in plain digits',
+        '9:45: B027 the default of "b" does not fit: "BLEU" is no E; did you mean "BLUE"?',
+        '10:58: B022 "c" is unique, so no two may have its default; remove default: or unique:',
+        '11:42: B013 "default" is empty; it takes a value',
+        '15:54: B027 the default of "a" does not fit: 1.5 is no Decimal; write it as "12.50", between quotes',
+        '15:92: B027 the default of "j" is a list or an object within JSON, which GraphQL cannot show here; '
+        "leave it out, and set it in Python",
+        '20:50: B027 the default of "a" does not fit: true is no Int; write a whole number of 32 bits in plain digits',
+        '20:85: B027 the default of "i" does not fit: "I" is an input; give its attributes defaults instead',
+    ),
+    _bad(
+        "values that are set",
+        """
+        name: A
+        namespace: B
+        content:
+          types:
+            - name: T
+              attributes:
+                - {name: name, type: "String!", unique: true}
+                - {name: open, type: "Boolean!"}
+                - {name: size, type: "Int"}
+          events:
+            - {name: t.closed, attributes: [{name: open, type: Boolean}, {name: size, type: String}]}
+          commands:
+            - name: open
+              type: mutation
+              returnType: "T!"
+              parameters: [{name: name, type: "String!"}, {name: size, type: Int}]
+              emit: {event: t.opened, set: {opn: true, size: 5, name: x, id: "1"}}
+            - name: close
+              type: mutation
+              returnType: "T!"
+              parameters: [{name: id, type: "ID!"}]
+              emit: {event: t.closed, update: T, set: {open: ~, size: 5}}
+            - name: drop
+              type: mutation
+              returnType: "T!"
+              parameters: [{name: id, type: "ID!"}]
+              emit: {event: t.dropped, delete: T, set: {open: false}}
+        """,
+        '17:42: B019 T has no attribute "opn" to be set; did you mean "open"?',
+        '17:54: B022 "size" is set here, and given by a parameter; remove one',
+        '17:63: B022 "name" is set here, and given by a parameter; remove one',
+        '17:70: B019 T has no attribute "id" to be set; it has name, open, size',
+        '22:54: B027 "open" is set to what does not fit: null is no "Boolean!"; write a value',
+        '22:63: B027 "size" is set to what does not fit: 5 is no String; put it between quotes',
+        '27:55: B022 delete: announces the id alone; remove "open"',
+    ),
+    _bad(
+        "payloads that are no payloads",
+        """
+        name: A
+        namespace: B
+        content:
+          types: [{name: T, attributes: [{name: a, type: "String!"}, {name: b, type: Int}]}]
+          inputs: [{name: I, attributes: [{name: id, type: "ID!"}]}]
+          events:
+            - {name: e}
+            - {name: f, payload: I, attributes: [{name: a, type: Int}]}
+            - {name: g, attributes: []}
+            - {name: h, attributes: [{name: a, type: T}, {name: a, type: Strng}, {name: class, type: Int}]}
+            - {name: i, key: code, attributes: [{name: a, type: Int}]}
+            - {name: j, key: code, attributes: [{name: code, type: String}]}
+            - {name: k, attributes: [{name: b, type: String, default: 5, renamedFrom: b}]}
+            - {name: l, attributes: [{name: b, type: String}]}
+          commands:
+            - {name: c, type: mutation, returnType: "T!", parameters: [{name: a, type: "String!"}], emit: {event: l}}
+            - name: u
+              type: mutation
+              returnType: "T!"
+              parameters: [{name: id, type: "ID!"}, {name: a, type: String}]
+              emit: {event: l, update: T}
+          handlers:
+            - {name: l, event: l, apply: {create: T}}
+        """,
+        '7:7: B011 "e" lacks the key "payload" or "attributes"',
+        '8:7: B022 "f" takes exactly one of the keys payload, attributes',
+        '9:29: B011 "attributes" is an empty list; it needs at least one entry',
+        '10:46: B020 "T" is a type, which clients cannot send; use an input, or "ID" for a reference',
+        '10:57: B016 "a" is already the name of an attribute of this event; remove or rename one',
+        '10:66: B012 unknown type "Strng"; did you mean "String"?',
+        '10:81: B015 "class" is a Python keyword; choose another name',
+        '11:22: B019 i has no attribute "code" to be the key; add it, or name another with key:',
+        '12:22: B020 the key "code" is "String"; a key is required, no list, and neither an input nor JSON',
+        '13:63: B027 the default of "b" does not fit: 5 is no String; put it between quotes',
+        '13:79: B026 "b" is a name in k still, so nothing else was renamed from it; remove it here, or there',
+        "16:107: B022 l carries attributes of its own, and this command makes T; make them one",
+        "21:21: B022 l has no a; add it there, or remove the parameter",
+        "23:43: B023 l lacks a of T; change the payload, or write the handler in Python",
+        '23:43: B023 l: its "b" is "String", where T takes "Int"; change the payload, or write the handler in Python',
+    ),
+]
+
 VERSIONS = [
     _bad(
         "versions of nothing",
@@ -1812,7 +1931,7 @@ VERSIONS = [
     ),
 ]
 
-CASES = [*TEXT, *STRUCTURE, *NAMES, *TYPES, *EVENTS, *COMMANDS, *RENAMES, *VERSIONS]
+CASES = [*TEXT, *STRUCTURE, *NAMES, *TYPES, *EVENTS, *COMMANDS, *RENAMES, *VALUES, *VERSIONS]
 
 
 @pytest.mark.parametrize(("source", "located"), CASES)
@@ -1886,6 +2005,8 @@ content:
         - {name: name, type: "String!", unique: true, renamedFrom: fullName}
         - {name: course, type: "Course!", index: true, renamedFrom: [subject, topic]}
         - {name: advisor, type: Professor, description: Who advises}
+        - {name: marks, type: "[Decimal!]!", default: ["1.50", 2]}
+        - {name: state, type: "String!"}
         - {name: classes, type: "[Student!]!"}
     - name: Professor
       attributes: [{name: name, type: "String!"}]
@@ -1896,6 +2017,8 @@ content:
   events:
     - {name: new.student, version: 1, key: id, payload: Student}
     - {name: new.professor, payload: Created}
+    - name: student.left
+      attributes: [{name: reason, type: String, default: none}, {name: state, type: String}]
   commands:
     - name: getStudents
       type: query
@@ -1909,8 +2032,13 @@ content:
         - {name: name, type: "String!"}
         - {name: course, type: "Course!"}
         - {name: classes, type: "[ID!]!"}
-      emit: {event: new.student}
+      emit: {event: new.student, set: {state: enrolled}}
       hooks: {before: [normalizeName], after: [welcome]}
+    - name: removeStudent
+      type: mutation
+      returnType: "Student!"
+      parameters: [{name: id, type: "ID!"}]
+      emit: {event: student.left, update: Student, set: {state: left}}
   handlers:
     - {name: newStudent, event: new.student, apply: {create: Student}}
     - {name: newProfessor, event: new.professor, apply: {upsert: Professor}}

@@ -255,6 +255,20 @@ def test_notes_of_discarded_events_count_for_their_own_log_only(component, libra
     assert not ParkedEvent.objects.using("library").exists()
 
 
+def test_from_a_new_log_without_events_a_cache_begins_at_its_start(component, library):
+    add_books(component, "of the old log")
+    component.settle()
+    component.broker.messages.clear()
+    component.broker._positions.clear()
+
+    rebuild(library, lambda: component.broker)
+    assert (titles(), last_position("library", library.consumer_name)) == ([], 0)
+    add_books(component, "of the new log")
+
+    assert component.settle() == 1
+    assert titles() == ["of the new log"]
+
+
 def test_a_cache_as_of_a_position_or_a_time_is_built_into_another_database(component, library, tmp_path, capsys):
     add_books(component, "one", "two")
     component.settle()

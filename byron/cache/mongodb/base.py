@@ -17,7 +17,7 @@ from django.db import DatabaseError, NotSupportedError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.validation import BaseDatabaseValidation
 from django_mongodb_backend import base
-from pymongo import MongoClient, ReturnDocument
+from pymongo import MongoClient, ReadPreference, ReturnDocument
 from pymongo.errors import ConnectionFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -33,11 +33,11 @@ from byron.cache.roles import Role, process_role
 register_expressions()
 
 #: The collection that tells whose sessions are whose, and for how long it does.
-_SESSIONS = "byron_session"
+SESSIONS = "byron_session"
 _FORGOTTEN = timedelta(days=30)
 
 #: The collection of what has been counted up so far, by the name of the table.
-_SEQUENCES = "byron_sequence"
+SEQUENCES = "byron_sequence"
 
 
 class _Cursor:
@@ -158,7 +158,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
         Not in the transaction at hand, in which others would have to wait for it: numbers may be left out.
         """
-        found = self.database[_SEQUENCES].find_one_and_update(
+        found = self.database[SEQUENCES].find_one_and_update(
             {"_id": table}, {"$inc": {"last": count}}, upsert=True, return_document=ReturnDocument.AFTER
         )
         return int(found["last"])
@@ -186,7 +186,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return
         self.require_transactions()
         session = self._own_session()
-        session.start_transaction(read_concern=ReadConcern("snapshot"), write_concern=WriteConcern("majority"))
+        # The primary alone has transactions, whatever server the URL prefers for other reads.
+        session.start_transaction(
+            read_concern=ReadConcern("snapshot"),
+            write_concern=WriteConcern("majority"),
+            read_preference=ReadPreference.PRIMARY,
+        )
         self.session = session
 
     def _own_session(self) -> Any:
@@ -199,7 +204,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.ensure_connection()
         now = datetime.now(UTC)
         with self.wrap_database_errors:
-            named = self.database[_SESSIONS]
+            named = self.database[SESSIONS]
             named.delete_many({"since": {"$lt": now - _FORGOTTEN}})
             named.update_one(
                 {"_id": f"{name} {threading.get_ident()}"},
@@ -211,7 +216,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """End the sessions of these names, and with them their transactions: MongoDB itself waits for a minute."""
         self.ensure_connection()
         with self.wrap_database_errors:
-            named = self.database[_SESSIONS]
+            named = self.database[SESSIONS]
             chosen = {"name": {"$in": list(names)}}
             sessions = [each["session"] for each in named.find(chosen)]
             if sessions:

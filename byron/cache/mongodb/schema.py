@@ -19,6 +19,10 @@ _CHUNK = 500
 
 
 class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
+    def effective_default(self, field: Any) -> Any:
+        """Return what rows are to get for a field, in an aggregation: there a plain "$text" would name a column."""
+        return {"$literal": super().effective_default(field)}
+
     def add_index(
         self,
         model: Any,
@@ -106,8 +110,9 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
 
 class DatabaseIntrospection(introspection.DatabaseIntrospection):
     def table_names(self, cursor: Any = None, include_views: bool = False) -> Any:
+        # Those that the user may use: to be told of all of them takes a right on the whole database.
         with self.connection.wrap_database_errors:
-            return super().table_names(cursor, include_views)
+            return sorted(self.connection.database.list_collection_names(authorizedCollections=True))
 
     def _get_index_info(self, table_name: str) -> Any:
         found = super()._get_index_info(table_name)

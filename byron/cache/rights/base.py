@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from django.apps import apps
+
 from byron.cache.roles import Role
 from byron.schema.installed import ComponentConfig
 
@@ -48,6 +50,8 @@ class Rights(ABC):
 
     #: Whether the engine knows users at all.
     supports_users = True
+    #: What a line begins with that the database's own shell leaves out.
+    comment = "--"
 
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config
@@ -63,4 +67,13 @@ class Rights(ABC):
 
     @abstractmethod
     def apply(self, plan: Plan) -> None:
-        """Do all of it or nothing. Raises CacheError when the connection's user may not."""
+        """Do all of it or nothing, where the engine can. Raises CacheError when the connection's user may not."""
+
+
+def tables_of(config: ComponentConfig) -> list[str]:
+    """Return the tables that a component's Cache consists of, but for Django's list of migrations."""
+    models = [
+        *config.get_models(include_auto_created=True),
+        *apps.get_app_config("byron").get_models(include_auto_created=True),
+    ]
+    return sorted({model._meta.db_table for model in models if model._meta.managed})

@@ -6,12 +6,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from django.apps import apps
 from django.db import DatabaseError, connections, transaction
 from django.db.migrations.recorder import MigrationRecorder
 
 from byron.cache.migrations import is_pending
-from byron.cache.rights.base import ROLES, Change, Plan, Rights, Users
+from byron.cache.rights.base import ROLES, Change, Plan, Rights, Users, tables_of
 from byron.cache.roles import Role
 from byron.cache.trouble import lacks_right
 from byron.exceptions import CacheError
@@ -89,7 +88,7 @@ class PostgresRights(Rights):
         if is_pending(self.alias):
             raise CacheError(f"The Cache {self.alias} lacks tables to give rights to: run manage.py migrate first.")
         schema, owner = self._place()
-        tables = _tables(self.config)
+        tables = tables_of(self.config)
         changes: list[Change] = []
         notes: list[str] = []
         for role in ROLES:
@@ -317,12 +316,3 @@ def _rows(alias: str, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
     with connections[alias].cursor() as cursor:
         cursor.execute(query, parameters)
         return list(cursor.fetchall())
-
-
-def _tables(config: ComponentConfig) -> list[str]:
-    """Return the tables that a component's Cache consists of, but for Django's list of migrations."""
-    models = [
-        *config.get_models(include_auto_created=True),
-        *apps.get_app_config("byron").get_models(include_auto_created=True),
-    ]
-    return sorted({model._meta.db_table for model in models if model._meta.managed})

@@ -49,11 +49,12 @@ class Command(BaseCommand):
         if rights.supports_users:
             named = " and ".join(users.names[role] for role in ROLES)
             done = "" if plan.changes else ": they have their rights and no others; nothing to change"
-            self.stdout.write(f"-- {label}: {_line(named)}{done}.")
+            self.stdout.write(f"{rights.comment} {label}: {_line(named)}{done}.")
         for change in plan.changes:
-            self.stdout.write(f"{(applying and change.shown) or change.command};  -- {change.why}")
+            text = (applying and change.shown) or change.command
+            self.stdout.write(f"{text};  {rights.comment} {_line(change.why)}")
         for note in plan.notes:
-            self.stdout.write(f"-- {_line(note)}")
+            self.stdout.write(f"{rights.comment} {_line(note)}")
 
 
 def _line(text: str) -> str:

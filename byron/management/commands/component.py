@@ -8,7 +8,17 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from byron.management.commands.startcomponent import Command as StartComponent
-from byron.management.running import add_engine, add_up_arguments, bring_up, build, show_logs, show_status, take_down
+from byron.management.restarting import restart
+from byron.management.running import (
+    add_engine,
+    add_port,
+    add_up_arguments,
+    bring_up,
+    build,
+    show_logs,
+    show_status,
+    take_down,
+)
 
 
 class Command(BaseCommand):
@@ -29,6 +39,19 @@ class Command(BaseCommand):
         text = "Start the processes of projects, without a broker of its own."
         add_up_arguments(actions.add_parser("up", help=text, description=text))
 
+        text = "Restart the processes of projects that are up, one after the other."
+        restarted = actions.add_parser("restart", help=text, description=text)
+        restarted.add_argument("paths", nargs="+", metavar="PATH", help="Restart the project in this folder.")
+        restarted.add_argument(
+            "--only",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="Restart this process: api or sink. Default: all.",
+        )
+        add_port(restarted)
+        add_engine(restarted)
+
         text = "Stop the processes of projects."
         down = actions.add_parser("down", help=text, description=text)
         down.add_argument("paths", nargs="+", metavar="PATH", help="Stop the project in this folder.")
@@ -36,12 +59,12 @@ class Command(BaseCommand):
 
         text = "Print what the processes of projects said last."
         logs = actions.add_parser("logs", help=text, description=text)
-        logs.add_argument("paths", nargs="+", metavar="PATH", help="Print the log of the project in this folder.")
+        logs.add_argument("paths", nargs="*", metavar="PATH", help="Print this project's log; default: all.")
         logs.add_argument("-f", "--follow", action="store_true", help="Go on with each new line, until Ctrl-C.")
         logs.add_argument("-n", "--lines", type=_count, default=100, help="Begin so many lines back. Default: 100.")
         add_engine(logs)
 
-        text = "Print how projects are: state, processes, port, since when, restarts."
+        text = "Print how projects are: state, processes, port, since when, restarts, events set aside."
         status = actions.add_parser("status", help=text, description=text)
         status.add_argument("paths", nargs="*", metavar="PATH", help="Show the project in this folder; default: all.")
         status.add_argument("--json", action="store_true", help="Print JSON.")
@@ -57,6 +80,8 @@ class Command(BaseCommand):
                 build(options)
             case "up":
                 bring_up(options, brokers=False)
+            case "restart":
+                restart(options)
             case "down":
                 take_down(options, brokers=False)
             case "logs":

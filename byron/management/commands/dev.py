@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
 
+from byron.broker.connection import close_brokers
 from byron.conf import byron_settings
 from byron.exceptions import ByronError
+from byron.management.backlog import waiting_events
 from byron.management.development import Development, is_listening
 from byron.management.preparation import require_components
+from byron.schema.installed import ComponentConfig
 
 
 class Command(BaseCommand):
@@ -35,11 +41,28 @@ class Command(BaseCommand):
         namespaces = {config.component.namespace for config in configs}
         project = getattr(settings, "BASE_DIR", None) or Path.cwd()
         own_broker = not byron_settings().broker_url
-        components = [Path(config.path) for config in configs]
+        development = Development(
+            Path(project),
+            namespaces,
+            host,
+            port,
+            own_broker=own_broker,
+            components=[Path(config.path) for config in configs],
+            news=partial(_news, configs),
+        )
         try:
-            Development(Path(project), namespaces, host, port, own_broker=own_broker, components=components).run()
+            development.run()
         except ByronError as error:
             raise CommandError(str(error)) from error
+
+
+def _news(configs: Sequence[ComponentConfig]) -> list[str]:
+    try:
+        return waiting_events(configs)
+    finally:
+        # This process only watches from here on.
+        close_brokers()
+        connections.close_all()
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -10,8 +10,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from byron.codegen.composition import compose
-from byron.codegen.gateway import NOTICE, gateway_files, read_subgraphs
-from byron.codegen.plan import Action, Owner, Plan, PlannedFile, write_file
+from byron.codegen.gateway import NOTICE, gateway_plan, read_subgraphs
+from byron.codegen.plan import Action, Owner, PlannedFile, write_file
 from byron.conf import byron_settings
 from byron.exceptions import GenerationError, SchemaError
 from byron.management.engines import ProcessEngine
@@ -44,15 +44,24 @@ class Command(BaseCommand):
         try:
             ports = ProcessEngine(byron_settings().state_path.absolute()).ports
             subgraphs = read_subgraphs(options["paths"], dict(options["url"]), options["namespace"], ports.known)
-            for change in Plan(directory, gateway_files(subgraphs)).apply():
+            plan = gateway_plan(subgraphs, directory)
+            # What was edited by hand is refused before anything else is tried.
+            plan.changes()
+            supergraph = compose(subgraphs, directory, options["node"])
+            for change in plan.apply():
                 if change.action is not Action.KEEP:
                     self.stdout.write(f"{change.action.value:>6} {directory.name}/{change.file.path}")
-            supergraph = f"# {NOTICE}\n\n{compose(subgraphs, directory, options['node'])}"
         except (GenerationError, SchemaError) as error:
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(f"{error.filename}: {error.strerror}.") from error
-        write_file(directory / _SUPERGRAPH, PlannedFile(path=_SUPERGRAPH, text=supergraph, owner=Owner.BYRON))
+        if supergraph is None:
+            raise CommandError(
+                f"{directory} is prepared, but its npm packages are not installed; run `npm install` there, and this "
+                "again."
+            )
+        text = f"# {NOTICE}\n\n{supergraph}"
+        write_file(directory / _SUPERGRAPH, PlannedFile(path=_SUPERGRAPH, text=text, owner=Owner.BYRON))
         names = ", ".join(f"{subgraph.name} ({subgraph.url})" for subgraph in subgraphs)
         self.stdout.write(f"Composed {names}.")
         self.stdout.write(f"Start it: cd {shlex.quote(str(directory))} && npm start")

@@ -9,12 +9,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from byron.broker import server
 from byron.exceptions import ByronError
+from byron.management.resetting import CACHES, reset_log
 from byron.management.rights_arguments import RIGHTS_ACTIONS, add_rights_arguments
 from byron.management.running import add_engine
 
 
 class Command(BaseCommand):
-    help = "Start, stop or show the broker of a namespace on this machine, or write the rights at another one."
+    help = "Start, stop, show or empty the broker of a namespace on this machine, or write the rights at another one."
     requires_system_checks = []
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
@@ -24,8 +25,10 @@ class Command(BaseCommand):
         return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("action", choices=["up", "down", "status", "config", "prepare"], help="Choose what to do.")
+        actions = ["up", "down", "status", "reset", "config", "prepare"]
+        parser.add_argument("action", choices=actions, help="Choose what to do.")
         parser.add_argument("-N", "--namespace", required=True, metavar="NS", help="Name the system.")
+        parser.add_argument("--yes", action="store_true", help="Remove the log without asking; reset.")
         add_engine(parser)
         add_rights_arguments(parser)
 
@@ -45,6 +48,8 @@ class Command(BaseCommand):
             elif action == "down":
                 stopped = server.stop(namespace)
                 self.stdout.write(f"{namespace}: stopped." if stopped else f"{namespace}: was not running.")
+            elif action == "reset":
+                self._reset(namespace, asks=not options["yes"])
             else:
                 found = server.running(namespace)
                 if found is None:
@@ -54,7 +59,24 @@ class Command(BaseCommand):
         except (ByronError, ImproperlyConfigured, OSError) as error:
             raise CommandError(str(error)) from error
 
+    def _reset(self, namespace: str, *, asks: bool) -> None:
+        def confirmed(what: str) -> bool:
+            self.stdout.write(f"This removes {what}. They cannot be had again.")
+            return _typed(f"Type {namespace} to go on: ") == namespace
+
+        if reset_log(namespace, confirmed if asks else lambda what: True):
+            self.stdout.write(f"{namespace}: its log is empty.\n{CACHES}")
+        else:
+            self.stdout.write(f"{namespace}: there is no log.")
+
     def _show(self, found: server.EmbeddedServer) -> None:
         self.stdout.write(
             f"{found.namespace}: running, pid {found.pid}\n  address  {found.url}\n  state    {found.directory}"
         )
+
+
+def _typed(question: str) -> str:
+    try:
+        return input(question).strip()
+    except EOFError:
+        return ""

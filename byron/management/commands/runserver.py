@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles.management.commands.runserver import Command as DjangoRunserver
+from django.core.management import CommandError
 from django.core.servers.basehttp import WSGIRequestHandler
 
 from byron.cache.roles import Role
@@ -18,7 +19,14 @@ class Command(DjangoRunserver):
 
     def inner_run(self, *args: Any, **options: Any) -> None:
         # Here and not in handle(): the autoreloader's parent process only watches.
-        prepare(Role.API)
+        try:
+            prepare(Role.API)
+        except CommandError as error:
+            if not options["use_reloader"]:
+                raise
+            # The autoreloader would show how Python came to it. It waits for a change, as it does after other mistakes.
+            self.stderr.write(f"CommandError: {error}")
+            return
         # It sends headers and body apart, and on a connection that is kept the body would wait for 40 ms.
         WSGIRequestHandler.disable_nagle_algorithm = True
         if "byron.api.middleware.RequestMiddleware" in settings.MIDDLEWARE:

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from byron.exceptions import SchemaError
 from byron.schema.json_schema import json_schema
+from byron.schema.places import shown
 from byron.schema.reader import read_component
 
 
@@ -30,7 +31,7 @@ class Command(BaseCommand):
         problems = []
         for path in options["files"]:
             try:
-                component = read_component(path, str(path))
+                component = read_component(path, shown(path))
             except SchemaError as error:
                 problems.append(str(error))
             except OSError as error:

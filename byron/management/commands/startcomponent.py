@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from byron.codegen.component import unwritten_functions
 from byron.codegen.deployment import DeployedComponent, deployment_plan
 from byron.codegen.project import add_component, component_label, create_project
 from byron.exceptions import GenerationError, SchemaError
 from byron.schema.installed import SCHEMA_FILE, ComponentConfig, installed_components
+from byron.schema.places import shown
 from byron.schema.reader import read_component
 
 
@@ -54,5 +57,16 @@ class Command(BaseCommand):
         self.stdout.write(self.style.SUCCESS(f"Made {made}"))
         if project is not None:
             self.stdout.write(f"Its API answers at /{label}/graphql/.")
-        else:
-            self.stdout.write(f"Next:\n  cd {made}\n  python manage.py dev")
+        self._tell_unwritten(made if project is not None else made / label)
+        first = [f"cd {shlex.quote(str(made))}"] if project is None else ["python manage.py check"]
+        for line in ("Next:", *first, "python manage.py dev", "python -m pytest"):
+            self.stdout.write(line if line == "Next:" else f"  {line}")
+
+    def _tell_unwritten(self, directory: Path) -> None:
+        """List the functions that are the developer's to write, each with its file."""
+        found = list(unwritten_functions(read_component(directory / SCHEMA_FILE)))
+        if found:
+            files = [shown(directory / file) for file, _ in found]
+            self.stdout.write("To be written by you:")
+            for file, (_, what) in zip(files, found, strict=True):
+                self.stdout.write(f"  {file:<{max(map(len, files))}}  {what}")

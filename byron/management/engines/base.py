@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ class Row:
     restarts: dict[str, int] = field(default_factory=dict)
     #: ISO 8601, UTC.
     since: str | None = None
+    #: Events set aside by all of its components; None while that is not known.
+    parked: int | None = None
 
     @property
     def url(self) -> str | None:
@@ -78,6 +80,13 @@ class Engine(ABC):
     @abstractmethod
     def up(self, order: Order, say: Say) -> Row:
         """Start the project's processes; return once they work."""
+
+    @abstractmethod
+    def restart(self, order: Order, only: Sequence[str], say: Say) -> Row:
+        """Start the processes of a project that is up anew, or those of these names, one after the other.
+
+        What goes wrong before the first of them is stopped leaves all as it was.
+        """
 
     @abstractmethod
     def down(self, project: Project) -> bool:

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,15 @@ class DockerEngine(Engine):
         except EngineError:
             self._compose(order.project, "down", "--remove-orphans")
             raise
+        return self.status(order.project)
+
+    def restart(self, order: Order, only: Sequence[str], say: Say) -> Row:
+        if order.port is not None:
+            raise EngineError(f"{order.project.name}: the ports of containers are in its environment, as API_PORT.")
+        if not self.is_up(order.project):
+            raise EngineError(f"{order.project.name} is not up.")
+        say(order.project.name, "restarting containers")
+        self._compose(order.project, "restart", *only)
         return self.status(order.project)
 
     def down(self, project: Project) -> bool:

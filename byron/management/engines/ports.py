@@ -5,15 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from byron.broker.ports import is_free
+
 #: Where the search begins.
 FIRST = 8000
-
-_HOST = "127.0.0.1"
 
 
 class PortTakenError(Exception):
@@ -80,20 +79,6 @@ class Ports:
 def _first_free(known: dict[str, int]) -> int:
     taken = set(known.values())
     return next(port for port in range(FIRST, 65536) if port not in taken and is_free(port))
-
-
-def is_free(port: int) -> bool:
-    """Whether a server could listen at a port of this machine's loopback address."""
-    with socket.socket() as probe:
-        # As servers do: connections of the one before, still winding down, are no obstacle.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, port))
-            # Binding alone succeeds beside a socket that is bound with the same option and listens later.
-            probe.listen(1)
-        except OSError:
-            return False
-    return True
 
 
 def holder(port: int) -> str:

@@ -6,18 +6,20 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from time import sleep
 from typing import Any
+from uuid import uuid4
 
 from byron.management.engines.base import Engine, EngineError, Order, Row, Say
 from byron.management.engines.identity import Identity, await_end_of_session
 from byron.management.engines.journal import Line
 from byron.management.engines.ports import Ports, PortTakenError, holder
 from byron.management.engines.state import BusyError, ProjectState, Record, known_projects
+from byron.management.engines.supervisor import RESTART
 from byron.management.processes import PARENT, READY
 from byron.management.projects import Project
 
@@ -73,6 +75,30 @@ class ProcessEngine(Engine):
                 raise
         return self.status(project)
 
+    def restart(self, order: Order, only: Sequence[str], say: Say) -> Row:
+        project, state = order.project, self._state(order.project)
+        with self._locked(project):
+            record, before = state.record(), state.order()
+            if record is None or before is None or not self.is_up(project):
+                raise EngineError(f"{project.name} is not up: `byron up -d {project.path}` starts it.")
+            facts = order.facts or project.describe()
+            port = before["port"]
+            if order.port not in (None, port):
+                port = self.choose_port(project, order.port, command="component restart")
+            commands = self._processes(project, facts, port)
+            unknown = sorted(set(only) - {*commands, *before["processes"]})
+            if unknown:
+                raise EngineError(f"{project.name} has no process {', '.join(unknown)}; it has {', '.join(commands)}.")
+            say(project.name, "migrating")
+            project.manage("migrate", "--no-input")
+            asked = uuid4().hex
+            changed = {"facts": facts, "port": port, "processes": commands, "restart": {"id": asked, "only": [*only]}}
+            state.write_order({**before, **changed})
+            say(project.name, "restarting")
+            record.identity.signal(RESTART)
+            self._await_restart(project, record.identity, asked)
+        return self.status(project)
+
     def down(self, project: Project) -> bool:
         state = self._state(project)
         if not state.directory.exists():
@@ -116,8 +142,11 @@ class ProcessEngine(Engine):
         """Return what `describe` told of a project when it was brought up; None for one that is not up."""
         return (self._state(project).order() or {}).get("facts")
 
-    def choose_port(self, project: Project, asked: int | None = None) -> int:
-        """Return the port of the project's API, and remember it. Raises EngineError when it is taken."""
+    def choose_port(self, project: Project, asked: int | None = None, *, command: str = "up -d") -> int:
+        """Return the port of the project's API, and remember it.
+
+        Raises EngineError when it is taken, which names the `byron` command that takes another one.
+        """
         try:
             return self.ports.choose(project.path, asked)
         except PortTakenError as error:
@@ -125,7 +154,7 @@ class ProcessEngine(Engine):
             had = ", which it had before," if error.remembered else ""
             raise EngineError(
                 f"{project.name}: port {error.port}{had} is taken by {who}. End that, or choose another port: "
-                f"byron up -d --port {self.ports.suggest()} {project.path}"
+                f"byron {command} --port {self.ports.suggest()} {project.path}"
             ) from error
 
     def _state(self, project: Project) -> ProjectState:
@@ -183,14 +212,25 @@ class ProcessEngine(Engine):
                 say(project.name, doing)
             sleep(_POLL)
 
-    def _failure(self, project: Project, record: Record | None) -> str:
+    def _await_restart(self, project: Project, supervisor: Identity, asked: str) -> None:
         state = self._state(project)
+        while (record := state.record()) is None or record.restarted != asked:
+            if not supervisor.is_alive():
+                raise EngineError(f"{project.name}: its supervisor ended, and with it all that it ran.")
+            sleep(_POLL)
+        if record.error:
+            raise EngineError(f"{project.name}: {record.error}. Its log ended with:\n{self._tail(project)}")
+
+    def _failure(self, project: Project, record: Record | None) -> str:
         why = record.error if record and record.error else "its supervisor ended"
+        return f"{project.name} cannot be started: {why}. Its log ended with:\n{self._tail(project)}"
+
+    def _tail(self, project: Project) -> str:
+        state = self._state(project)
         lines = [f"{line.name} | {line.text}" for line in state.journal.last(_TAIL)]
         with suppress(OSError):
             lines += (state.directory / "supervisor.log").read_text(errors="replace").splitlines()[-_TAIL:]
-        tail = "\n".join(f"  {line}" for line in lines) or "  (nothing)"
-        return f"{project.name} cannot be started: {why}. Its log ended with:\n{tail}"
+        return "\n".join(f"  {line}" for line in lines) or "  (nothing)"
 
     def _end(self, project: Project, supervisor: Identity) -> None:
         """Stop a supervisor, or clear away what one that was killed has left."""

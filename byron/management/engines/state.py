@@ -59,6 +59,8 @@ class Record:
     state: str
     since: str
     error: str = ""
+    #: The last restart that was asked for and is over; `error` says why it failed.
+    restarted: str = ""
     children: dict[str, ChildRecord] = field(default_factory=dict)
 
     @property

@@ -2,8 +2,9 @@
 
 It does what `project.json` in its state directory says: runs the preparations one after the other, then the
 processes side by side. What they say goes to the journal, how they are to `supervisor.json`. It starts again what
-ends by itself once all of them have worked; before that, one that ends is a start that failed. It ends on SIGTERM
-and SIGINT, its children before it, and they end by themselves when it is killed. Django is not loaded here.
+ends by itself once all of them have worked; before that, one that ends is a start that failed. On SIGUSR1 it reads
+`project.json` again and starts the processes anew, one after the other. It ends on SIGTERM and SIGINT, its children
+before it, and they end by themselves when it is killed. Django is not loaded here.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import selectors
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +26,9 @@ from byron.management.processes import PARENT, READY, end_with_parent
 
 #: The supervisor's name in the journal.
 SELF = "byron"
+
+#: Has a supervisor do the restart that its `project.json` asks for.
+RESTART = signal.SIGUSR1
 
 #: Seconds that all processes together may take until they work.
 START_DEADLINE = 120.0
@@ -46,16 +51,13 @@ class Supervisor:
         order = state.order()
         if order is None:
             raise SystemExit(f"{state.directory} has no project.json.")
+        self._order = order
         self._directory: str = order["project"]
-        self._port: int = order["port"]
-        self._preparations: dict[str, list[str]] = order["preparations"]
-        self._commands: dict[str, list[str]] = order["processes"]
         self._children: list[Child] = []
-        self._stopping = False
+        self._stopping = self._restarting = False
         self._wake, self._waker = os.pipe()
         me = Identity.of(os.getpid())
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        self._record = Record(pid=me.pid, started=me.started, state="starting", since=now)
+        self._record = Record(pid=me.pid, started=me.started, state="starting", since=_now())
         drop = {PARENT, READY}
         self._environment = {key: value for key, value in os.environ.items() if key not in drop}
 
@@ -66,26 +68,32 @@ class Supervisor:
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(signum, self._on_signal)
+        signal.signal(RESTART, self._on_restart)
         # Its handler does nothing: the wake-up is what counts.
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._tell("starting")
         try:
             self._start()
             while not self._stopping:
+                if self._restarting:
+                    self._restart()
                 self._turn()
         except StartError as error:
             self._say(str(error))
-            self._stop()
+            self._stop(self._children)
             self._record.error = str(error)
             self._tell("failed")
             return 1
         self._tell("stopping")
-        self._stop()
+        self._stop(self._children)
         self._say("stopped")
         return 0
 
     def _on_signal(self, number: int, frame: object) -> None:
         self._stopping = True
+
+    def _on_restart(self, number: int, frame: object) -> None:
+        self._restarting = True
 
     def _say(self, text: str) -> None:
         with suppress(OSError):
@@ -100,15 +108,12 @@ class Supervisor:
 
     def _start(self) -> None:
         deadline = monotonic() + START_DEADLINE
-        for name, command in self._preparations.items():
+        for name, command in self._order["preparations"].items():
             self._children = [Child(name, command, answers_at=None)]
             code = self._run_once(self._children[0])
             if code and not self._stopping:
                 raise StartError(f"{name} ended with {code}")
-        self._children = [
-            Child(name, command, answers_at=self._port if name == "api" else None)
-            for name, command in self._commands.items()
-        ]
+        self._children = [self._child(name) for name in self._order["processes"]]
         for child in self._children:
             self._begin(child)
         self._tell("starting")
@@ -123,9 +128,12 @@ class Supervisor:
                 slow = ", ".join(child.name for child in self._children if not child.works)
                 raise StartError(f"{slow} does not work after {START_DEADLINE:.0f} s")
         if not self._stopping:
-            self._record.since = datetime.now(UTC).isoformat(timespec="seconds")
+            self._record.since = _now()
             self._say("up")
             self._tell("up")
+
+    def _child(self, name: str) -> Child:
+        return Child(name, self._order["processes"][name], answers_at=self._order["port"] if name == "api" else None)
 
     def _run_once(self, child: Child) -> int:
         self._begin(child)
@@ -142,6 +150,59 @@ class Supervisor:
             child.start(self._directory, self._environment)
         except OSError as error:
             raise StartError(f"{child.name} cannot be started: {error.strerror}") from error
+
+    def _restart(self) -> None:
+        """Start processes anew, as the order has them now, one after the other; stop at one that does not work."""
+        self._restarting = False
+        self._order = self._state.order() or self._order
+        wanted = self._order["restart"]
+        known = dict.fromkeys((*(child.name for child in self._children), *self._order["processes"]))
+        names = [name for name in known if name in (wanted["only"] or known)]
+        self._say(f"asked to restart {', '.join(names)}")
+        self._record.error = ""
+        try:
+            for name in names:
+                self._replace(name)
+        except StartError as error:
+            self._say(str(error))
+            self._record.error = str(error)
+        if not self._stopping:
+            self._record.restarted, self._record.since = wanted["id"], _now()
+            self._tell("up" if all(child.works for child in self._children) else "restarting")
+
+    def _replace(self, name: str) -> None:
+        """Stop a process, and start it anew if it is still wanted. Raises StartError; it is tried again later then."""
+        place = next((index for index, child in enumerate(self._children) if child.name == name), len(self._children))
+        self._stop(self._children[place : place + 1])
+        if name not in self._order["processes"]:
+            del self._children[place]
+            self._say(f"{name} is not needed any more")
+            return
+        child = self._child(name)
+        self._children[place : place + 1] = [child]
+        try:
+            self._begin(child)
+        except StartError:
+            child.schedule()
+            raise
+        self._tell("restarting")
+        deadline = monotonic() + START_DEADLINE
+        while not self._stopping and not child.works:
+            self._wait(_ASK)
+            self._relay()
+            for other in self._children:
+                if other is not child:
+                    self._tend(other)
+            if child.ended():
+                code = self._bury(child)
+                raise StartError(
+                    f"{name} ended with {code} while it restarted; it starts again in {child.schedule():g} s"
+                )
+            child.look()
+            if monotonic() > deadline:
+                raise StartError(f"{name} does not work after {START_DEADLINE:.0f} s")
+        if child.works:
+            self._say(f"{name} restarted, process {child.record.pid}")
 
     def _turn(self) -> None:
         """Wait until something happens, and deal with it."""
@@ -203,8 +264,8 @@ class Supervisor:
         with suppress(OSError):
             self._journal.write(child.name, line)
 
-    def _stop(self) -> None:
-        running = [child for child in self._children if child.runs]
+    def _stop(self, children: Sequence[Child]) -> None:
+        running = [child for child in children if child.runs]
         for child in running:
             child.signal(signal.SIGTERM)
         deadline = monotonic() + PATIENCE
@@ -227,6 +288,10 @@ class Supervisor:
             selector.select(0.1)
         with suppress(BlockingIOError):
             os.read(self._wake, 4096)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def main() -> int:

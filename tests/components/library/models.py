@@ -49,3 +49,18 @@ class Shelf(CacheModel):
     label = models.TextField(unique=True)
     count = models.IntegerField()
     above = fields.ReferenceField(to="Shelf", null=True)
+
+
+class Parcel(CacheModel):
+    id = models.CharField(max_length=255, primary_key=True)
+    label = models.TextField()
+    genre = models.CharField(max_length=60, default="DRAMA")
+    weight = fields.DecimalField(default=fields.scalar("Decimal", "1.50"))
+    sent_on = models.DateField(default=fields.scalar("Date", "2024-02-29"))
+    seen_at = models.DateTimeField(default=fields.scalar("DateTime", "2024-02-29T12:30:00+00:00"))
+    hour = models.TimeField(default=fields.scalar("Time", "12:30:00"))
+    code = models.UUIDField(default=fields.scalar("UUID", "0191d3c4-7a2b-7c3d-8e4f-5a6b7c8d9e0f"))
+    extra = fields.JSONField(default={"any": [1, None]})
+    prices = fields.ListField(base="Decimal", default=["0.50", None, "3"])
+    author = fields.ReferenceField(to="Author", default="nobody")
+    note = models.TextField(null=True, default="$none")
