@@ -27,6 +27,10 @@ _MONGODB_SCHEMES = ("mongodb", "mongodb+srv")
 _MONGODB_OPTIONS = {
     # Milliseconds until a server that is away is told of; PyMongo itself waits for half a minute.
     "serverSelectionTimeoutMS": 3000,
+    # A server that accepts and says nothing counts as away after these two together, and what waits for it fails:
+    # before a command's time is up. PyMongo takes 30 seconds for that.
+    "connectTimeoutMS": 4000,
+    "heartbeatFrequencyMS": 2000,
 }
 
 

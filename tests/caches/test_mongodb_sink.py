@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
+from unittest import SkipTest
 
 import pytest
 from django.apps import apps
@@ -19,6 +20,8 @@ from byron.commands.functions import load_function
 from byron.models import Checkpoint, OutboxMessage, ParkedEvent
 from byron.schema.installed import ComponentConfig
 from byron.sink.lane import LaneWorker
+from byron.testing.events import event
+from byron.testing.survival import Survival
 from tests.mongodb import why_not
 from tests.sink.conftest import KilledError, Workbench
 
@@ -123,3 +126,11 @@ def test_each_effect_is_stored_once_wherever_the_process_ends(
         if not ended:
             break
     assert step > 15, steps
+
+
+def test_faults_are_not_rehearsed_without_savepoints_and_it_says_so(bench: Workbench) -> None:
+    survival = Survival(bench.config, bench.broker, [event("new.author", id="a", full_name="Ada")], across_keys=True)
+    with pytest.raises(
+        SkipTest, match="mongodb, which has no savepoints to undo them by: run the tests with CACHE_URL="
+    ):
+        survival.check(examples=1, seed=None)

@@ -94,3 +94,19 @@ def test_connections_that_are_lost_again_and_again_are_not_taken_for_deaths_of_t
 
     assert ledger.cache.parked() == []
     ledger.finish(sink)
+
+
+def test_a_commit_that_is_said_to_have_failed_is_not_done_again(mongo_ledger):
+    ledger = mongo_ledger
+    ledger.configure(SINK_BATCH_SIZE=20)
+    ledger.publish(400)
+    sink = ledger.sink()
+
+    for _ in range(4):
+        ledger.wait_applied(ledger.cache.applied() + 20)
+        # It is done, and asked for once more; both times the answer is an error.
+        problem = {"code": 91, "codeName": "ShutdownInProgress", "errmsg": "a failure of the test's"}
+        ledger.cache.fail(2, "commitTransaction", writeConcernError=problem)
+
+    ledger.finish(sink)
+    assert "a failure of the test's" in sink.output

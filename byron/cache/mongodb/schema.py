@@ -72,7 +72,10 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
         """
         unique = self._field_should_have_unique(old_field) and self._field_should_have_unique(new_field)
         indexed = self._field_should_be_indexed(model, old_field) and self._field_should_be_indexed(model, new_field)
-        is_same = _index_of(old_field, self.connection) == _index_of(new_field, self.connection)
+        # Under another name it is made anew anyway.
+        is_same = old_field.column != new_field.column or (
+            _index_of(old_field, self.connection) == _index_of(new_field, self.connection)
+        )
         if unique and not is_same:
             self._remove_field_unique(model, old_field)
         if indexed and not is_same:
@@ -122,9 +125,9 @@ def _is_decimal(field: Any) -> bool:
     return bool(field.get_internal_type() == "ByronDecimalField")
 
 
-def _index_of(field: Any, connection: Any) -> tuple[str, bool]:
-    """Return what a field's index depends on, but for its name."""
-    return _stored_type(field, connection), field.null
+def _index_of(field: Any, connection: Any) -> tuple[str, str, bool]:
+    """Return what a field's index depends on."""
+    return _path(field), _stored_type(field, connection), field.null
 
 
 def _path(field: Any) -> str:
