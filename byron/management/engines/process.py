@@ -16,7 +16,7 @@ from typing import Any
 from byron.management.engines.base import Engine, EngineError, Order, Row, Say
 from byron.management.engines.identity import Identity, await_end_of_session
 from byron.management.engines.journal import Line
-from byron.management.engines.ports import Ports, PortTakenError, holder
+from byron.management.engines.ports import Ports, choose_port
 from byron.management.engines.state import BusyError, ProjectState, Record, known_projects
 from byron.management.processes import PARENT, READY
 from byron.management.projects import Project
@@ -117,16 +117,7 @@ class ProcessEngine(Engine):
         return (self._state(project).order() or {}).get("facts")
 
     def choose_port(self, project: Project, asked: int | None = None) -> int:
-        """Return the port of the project's API, and remember it. Raises EngineError when it is taken."""
-        try:
-            return self.ports.choose(project.path, asked)
-        except PortTakenError as error:
-            who = holder(error.port) or "another process"
-            had = ", which it had before," if error.remembered else ""
-            raise EngineError(
-                f"{project.name}: port {error.port}{had} is taken by {who}. End that, or choose another port: "
-                f"byron up -d --port {self.ports.suggest()} {project.path}"
-            ) from error
+        return choose_port(self.ports, project, asked)
 
     def _state(self, project: Project) -> ProjectState:
         return ProjectState.of(self._root, project.path)
