@@ -145,8 +145,6 @@ def show_logs(options: dict[str, Any]) -> None:
 
 def _all_known(engine: Engine) -> list[Project]:
     """Return the projects that are up, or have died, whose logs can be shown. Raises Django's CommandError."""
-    if not isinstance(engine, ProcessEngine):
-        raise CommandError("Name projects: `byron component logs --engine docker PATH…`; Docker knows what runs.")
     projects = engine.projects()
     if not projects:
         raise CommandError("Nothing is up, so there are no logs.")
