@@ -8,11 +8,11 @@ from graphql import (
     GraphQLSchema,
     NoSchemaIntrospectionCustomRule,
     parse,
-    specified_rules,
     validate,
 )
 
 from byron.api.limits import check_document
+from byron.api.literals import RULES
 from byron.conf import ByronSettings
 
 #: Problems that are told at once: each costs time, and nobody reads more.
@@ -30,7 +30,7 @@ class Document:
         """Return what is wrong with the document, with or without leave to look at the GraphQL schema."""
         found = self._problems.get((introspection, suggestions))
         if found is None:
-            rules = specified_rules if introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
+            rules = RULES if introspection else (*RULES, NoSchemaIntrospectionCustomRule)
             errors = validate(schema, self.node, rules, max_errors=MOST_PROBLEMS, hide_suggestions=not suggestions)
             found = self._problems[introspection, suggestions] = tuple(errors)
         return found

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import graphene
@@ -38,9 +38,19 @@ def _from_text(name: str) -> tuple[Callable[[Any], Any], Callable[..., Any]]:
         raise GraphQLError(f'{name} takes a string such as "{form.example}", not {given}.')
 
     def parse_literal(node: ast.ValueNode, variables: Any = None) -> Any:
-        return parse_value(node.value if isinstance(node, StringValueNode) else value_from_ast_untyped(node))
+        with _placed(node):
+            return parse_value(node.value if isinstance(node, StringValueNode) else value_from_ast_untyped(node))
 
     return parse_value, parse_literal
+
+
+@contextmanager
+def _placed(node: ast.ValueNode) -> Iterator[None]:
+    """Say of an error where in the document its value is."""
+    try:
+        yield
+    except GraphQLError as error:
+        raise GraphQLError(error.message, node) from error
 
 
 def _json(value: Any, level: int = 0) -> Any:
@@ -118,4 +128,5 @@ class JSON(graphene.Scalar):
 
     @staticmethod
     def parse_literal(node: ast.ValueNode, variables: Any = None) -> Any:
-        return _json(value_from_ast_untyped(node, variables))
+        with _placed(node):
+            return _json(value_from_ast_untyped(node, variables))

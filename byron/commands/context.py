@@ -16,6 +16,7 @@ from django.http import HttpRequest
 
 from byron.cache.fields import VersionField
 from byron.commands.claims import Claims
+from byron.commands.hints import Hinting, Models
 from byron.commands.idempotency import Attempt
 from byron.events.clock import now
 from byron.events.event import Event
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 _EVENT_NAME = re.compile(names.EVENT_PATTERN)
 
 
-def component_models(config: ComponentConfig) -> SimpleNamespace:
+def component_models(config: ComponentConfig) -> Models:
     """Return a component's models by the names that schema.yaml gives them: `db.Student`."""
-    return SimpleNamespace(**{name: apps.get_model(config.label, name) for name in config.component.types})
+    return Models(**{name: apps.get_model(config.label, name) for name in config.component.types})
 
 
 def attributes_of(entity: models.Model) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def new_event(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(Hinting):
     """The first argument of a command and of its hooks."""
 
     #: The component's models, read-only here: `ctx.db.Student.objects.filter(...)`.

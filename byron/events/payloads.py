@@ -8,7 +8,7 @@ default is read, and written, as if it were.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -31,6 +31,9 @@ _NOT_A_NUMBER = re.compile(rb'"[+-]?(s?nan|inf)', re.IGNORECASE)
 
 _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
+
+#: The defaults of a shape by name, and its attributes of input types.
+_Fillable = tuple[Mapping[str, msgspec.Raw], Sequence[Attribute | InputAttribute]]
 
 EntityId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID)]
 
@@ -68,6 +71,7 @@ class PayloadCodec:
         self._structs: dict[tuple[str, bool], type[msgspec.Struct]] = {}
         self._building: set[str] = set()
         self._forms: dict[str, _Form | None] = {}
+        self._fillables: dict[str, _Fillable] = {}
 
     def write(self, event: Event) -> Message:
         """Return the message that carries an event. Raises EventError as `encode` does."""
@@ -154,15 +158,31 @@ class PayloadCodec:
 
     def _filled(self, shape: ObjectType | InputType, body: bytes, *, missing: bool = True, nulls: bool = True) -> bytes:
         """Return a payload with the defaults of what must be there and is missing, or null."""
+        defaults, groups = self._fillable(shape)
         current = _raw_object.decode(body)
-        for attribute in shape.attributes:
-            if attribute.type.required and attribute.default is not None:
-                given = current.get(attribute.name)
-                if missing if given is None else nulls and bytes(given) == b"null":
-                    default = plain_default(self._component, attribute)
-                    current[attribute.name] = msgspec.Raw(msgspec.json.encode(default))
+        gaps = [
+            name
+            for name in defaults
+            if (missing if (given := current.get(name)) is None else nulls and bytes(given) == b"null")
+        ]
+        for name in gaps:
+            current[name] = defaults[name]
+        for attribute in groups:
             self._change_within(current, attribute, partial(self._filled, missing=missing, nulls=nulls))
-        return msgspec.json.encode(current)
+        return msgspec.json.encode(current) if gaps or groups else body
+
+    def _fillable(self, shape: ObjectType | InputType) -> _Fillable:
+        """Return the defaults of what must be there, as JSON, and the attributes that may have such within."""
+        if shape.name not in self._fillables:
+            self._fillables[shape.name] = (
+                {
+                    each.name: msgspec.Raw(msgspec.json.encode(plain_default(self._component, each)))
+                    for each in shape.attributes
+                    if each.type.required and each.default is not None
+                },
+                [each for each in shape.attributes if each.type.name in self._component.inputs],
+            )
+        return self._fillables[shape.name]
 
     def _change_within(
         self,

@@ -1,13 +1,14 @@
-"""The embedded brokers that projects of this machine use."""
+"""The brokers on this machine that its projects use: embedded ones, or containers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from byron.broker import server
+from byron.management.container_broker import ContainerBroker
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,17 @@ class EmbeddedBroker:
         return server.stop(self.namespace, state_path=self.state_path)
 
 
-def brokers_of(facts: Mapping[str, Any] | None) -> list[EmbeddedBroker]:
-    """Return the embedded brokers of a project, by what `describe` told of it."""
-    if facts is None or facts["broker"] != "embedded" or not facts["debug"]:
+#: What can be started and stopped here for a namespace.
+Broker = EmbeddedBroker | ContainerBroker
+
+
+def brokers_of(facts: Mapping[str, Any] | None) -> Sequence[Broker]:
+    """Return the brokers on this machine that a project uses, by what `describe` or an engine told of it."""
+    if facts is None:
         return []
-    return [EmbeddedBroker(namespace, Path(facts["state_path"])) for namespace in facts["namespaces"]]
+    root = Path(facts["state_path"])
+    if facts["broker"] == "container":
+        return [ContainerBroker(namespace, root) for namespace in facts["namespaces"]]
+    if facts["broker"] != "embedded" or not facts["debug"]:
+        return []
+    return [EmbeddedBroker(namespace, root) for namespace in facts["namespaces"]]

@@ -14,8 +14,9 @@ from rich.console import Console
 from byron.broker import server
 from byron.conf import byron_settings
 from byron.exceptions import ByronError
-from byron.management.brokers import EmbeddedBroker, brokers_of
-from byron.management.engines import ENGINES, Engine, ProcessEngine
+from byron.management.brokers import Broker, EmbeddedBroker, brokers_of
+from byron.management.container_broker import container_brokers
+from byron.management.engines import ENGINES, Engine
 from byron.management.projects import Project, find_projects
 from byron.management.report import Lines, Steps, as_json, show_table
 from byron.management.set_aside import with_parked
@@ -182,6 +183,8 @@ def build(options: dict[str, Any]) -> None:
         for project in projects:
             steps.say(project.name, "building")
             try:
+                for made in engine.prepare(project):
+                    steps.done(project.name, made)
                 engine.build(project)
                 steps.done(project.name, "is ready to run")
             except ByronError as error:
@@ -199,26 +202,27 @@ def _root() -> Path:
     return byron_settings().state_path.absolute()
 
 
-def _everything(engine: Engine, namespace: str | None) -> tuple[list[Project], list[EmbeddedBroker]]:
-    """Return all projects that are up, and all embedded brokers that run, of one namespace or of all."""
-    if not isinstance(engine, ProcessEngine):
-        raise CommandError("Name what to take down: `byron down --engine docker PATH…`; Docker knows what runs.")
+def _everything(engine: Engine, namespace: str | None) -> tuple[list[Project], list[Broker]]:
+    """Return all projects that are up, and all of the engine's brokers that run, of one namespace or of all."""
 
     def chosen(each: str) -> bool:
         return namespace is None or each.lower() == namespace.lower()
 
     projects = [project for project in engine.projects() if any(map(chosen, engine.status(project).namespaces))]
     brokers = {broker.key: broker for project in projects for broker in brokers_of(engine.facts(project))}
-    for each in server.namespaces(_root()):
-        broker = EmbeddedBroker(each, _root())
+    for broker in _brokers_on_record(engine):
         brokers.setdefault(broker.key, broker)
     return projects, [each for each in brokers.values() if chosen(each.namespace) and each.runs()]
 
 
-def _unneeded_brokers(engine: Engine, projects: Sequence[Project]) -> list[EmbeddedBroker]:
+def _brokers_on_record(engine: Engine) -> Sequence[Broker]:
+    if engine.supports_embedded_broker:
+        return [EmbeddedBroker(each, engine.root) for each in server.namespaces(engine.root)]
+    return container_brokers(engine.root)
+
+
+def _unneeded_brokers(engine: Engine, projects: Sequence[Project]) -> list[Broker]:
     """Return the running brokers of projects that no other project on this machine uses."""
-    if not isinstance(engine, ProcessEngine):
-        return []
     others = [project for project in engine.projects() if project not in projects]
     needed = {broker.key for project in others for broker in brokers_of(engine.facts(project))}
     facts = [engine.facts(project) or _described(project) for project in projects]

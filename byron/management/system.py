@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from byron.exceptions import ByronError
-from byron.management.brokers import EmbeddedBroker, brokers_of
+from byron.management.brokers import Broker, brokers_of
 from byron.management.engines.base import Engine, EngineError, Order, Row
-from byron.management.engines.process import ProcessEngine
 from byron.management.projects import Project
 from byron.management.report import Lines, Steps
 from byron.management.set_aside import with_parked
@@ -34,7 +33,7 @@ class Interrupted(BaseException):
 class Brought:
     """What one call has brought up."""
 
-    brokers: list[EmbeddedBroker] = field(default_factory=list)
+    brokers: list[Broker] = field(default_factory=list)
     projects: list[Project] = field(default_factory=list)
 
 
@@ -57,6 +56,8 @@ class System:
             orders = self._orders(missing, port, attached, cancelled)
             if brokers:
                 self._start_brokers(orders, brought)
+            elif not self._engine.supports_embedded_broker:
+                self._require_brokers(orders)
             brought.projects = [order.project for order in orders]
             self._all(self._start, orders, cancelled)
         except BaseException:
@@ -83,7 +84,7 @@ class System:
         """Stop what a call of `up` has brought up, the brokers last."""
         self.down(brought.projects, brokers=brought.brokers, quiet=True)
 
-    def down(self, projects: Sequence[Project], *, brokers: Sequence[EmbeddedBroker], quiet: bool = False) -> None:
+    def down(self, projects: Sequence[Project], *, brokers: Sequence[Broker], quiet: bool = False) -> None:
         """Stop projects, then brokers. Raises ByronError, with every failure, after having tried all."""
 
         def stop(project: Project) -> None:
@@ -131,24 +132,26 @@ class System:
     def _orders(
         self, projects: Sequence[Project], port: int | None, attached: bool, cancelled: threading.Event
     ) -> list[Order]:
-        facts: list[dict[str, Any] | None] = [None] * len(projects)
-        ports: list[int | None] = [port] * len(projects)
+        for project in projects:
+            for made in self._engine.prepare(project):
+                self._steps.done(project.name, made)
         if self._engine.supports_embedded_broker:
             for project in projects:
                 self._steps.say(project.name, "reading")
                 if project.defaults:
                     self._steps.done(project.name, "has no .env: it runs with DEBUG=true, as in development")
             facts = self._all(lambda project: project.describe(), projects)
-        if isinstance(self._engine, ProcessEngine):
-            # One after the other, so that the first named gets the first port.
-            ports = [self._engine.choose_port(project, port) for project in projects]
+        else:
+            facts = [self._engine.facts(project) for project in projects]
+        # One after the other, so that the first named gets the first port.
+        ports = [self._engine.choose_port(project, port) for project in projects]
         return [
             Order(project=project, facts=facts[index], port=ports[index], attached=attached, cancelled=cancelled)
             for index, project in enumerate(projects)
         ]
 
     def _start_brokers(self, orders: Sequence[Order], brought: Brought) -> None:
-        for broker in sorted({each for order in orders for each in brokers_of(order.facts)}, key=str):
+        for broker in _brokers(orders):
             name = f"broker of {broker.namespace}"
             self._steps.say(name, "starting")
             if broker.runs():
@@ -158,6 +161,17 @@ class System:
             brought.brokers.append(broker)
             broker.start()
             self._steps.done(name, "up")
+
+    @staticmethod
+    def _require_brokers(orders: Sequence[Order]) -> None:
+        """Raise EngineError unless the brokers run that nothing starts by itself."""
+        for broker in _brokers(orders):
+            if not broker.runs():
+                raise EngineError(
+                    f"The broker of {broker.namespace} is not up: "
+                    f"`byron infrastructure up --engine docker -N {broker.namespace}` starts it, and `byron up` starts "
+                    "both."
+                )
 
     def _start(self, order: Order) -> None:
         row = self._engine.up(order, self._steps.say)
@@ -194,6 +208,10 @@ class System:
 def describe_up(row: Row) -> str:
     """Return a project's state and address."""
     return f"{row.state}{_address(row)}"
+
+
+def _brokers(orders: Sequence[Order]) -> list[Broker]:
+    return sorted({each for order in orders for each in brokers_of(order.facts)}, key=str)
 
 
 def _address(row: Row) -> str:

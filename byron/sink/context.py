@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 from django.db import models
 
 from byron.commands.context import new_event
+from byron.commands.hints import Hinting
 from byron.events.event import Event
 from byron.events.payloads import PayloadCodec
 from byron.schema.installed import ComponentConfig
@@ -21,7 +22,7 @@ _EMITTED = UUID("6f1f6d3c-8a0e-5c5e-9a53-0d1f4f0b7d7e")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HandlerContext:
+class HandlerContext(Hinting):
     """The first argument of a handler and of its hooks; the second is the event."""
 
     #: The component's models, to write: `ctx.db.Student.objects.create(**event.payload)`.

@@ -10,6 +10,7 @@ import pytest
 from graphql import GraphQLError, parse_value
 
 from byron.api import scalars
+from byron.testing import GraphQLFailure
 
 
 @pytest.mark.parametrize(
@@ -117,3 +118,55 @@ def test_json_is_read_from_a_document():
     assert scalars.JSON.parse_literal(node, {"given": 7}) == {"a": [1, "x", True, None, 7, None], "big": 12}
     with pytest.raises(GraphQLError, match="JSON takes finite numbers"):
         scalars.JSON.parse_literal(parse_value("1e999"))
+
+
+@pytest.mark.parametrize(
+    ("document", "message", "column"),
+    [
+        (
+            'mutation { sendParcel(sentOn: "x") { id } }',
+            'Argument \'sentOn\': Date takes a string such as "2024-02-29", not "x".',
+            31,
+        ),
+        (
+            'mutation { addBook(data: {title: "", genre: DRAMA, author: "", tags: [], price: 12.5}) { id } }',
+            "Argument 'data.price': Decimal takes a string such as \"12.50\", not 12.5.",
+            81,
+        ),
+        (
+            '{ books(where: {title: {eq: "x"}, price: {in: ["1", "x"]}}) { totalCount } }',
+            'Argument \'where.price.in\': Decimal takes a string such as "12.50", not "x".',
+            53,
+        ),
+        (
+            'query($limit: Decimal = "x") { countBooks(price: $limit) }',
+            'Variable \'$limit\': Decimal takes a string such as "12.50", not "x".',
+            25,
+        ),
+        (
+            "mutation { makeEverything(extra: {a: 18446744073709551616}) { id } }",
+            "Argument 'extra': JSON takes integers of 64 bits; write larger ones as strings.",
+            34,
+        ),
+        ("{ books(first: true) { totalCount } }", "Int cannot represent non-integer value: true", 16),
+    ],
+)
+def test_a_value_in_the_text_is_refused_with_its_place_and_argument(component, document, message, column):
+    with pytest.raises(GraphQLFailure) as failure:
+        component.graphql(document)
+
+    [error] = [each for each in failure.value.errors if each["message"] == message]
+    assert error["locations"] == [{"line": 1, "column": column}]
+
+
+def test_a_value_of_a_variable_is_refused_with_its_place_and_name(component):
+    with pytest.raises(GraphQLFailure) as failure:
+        component.graphql(
+            "mutation($data: BookInput!) { addBook(data: $data) { id } }",
+            data={"title": "", "genre": "DRAMA", "author": "", "tags": [], "price": "x"},
+        )
+
+    assert failure.value.errors[0]["message"] == (
+        "Variable '$data' got invalid value 'x' at 'data.price'; Decimal takes a string such as \"12.50\", not \"x\"."
+    )
+    assert failure.value.errors[0]["locations"] == [{"line": 1, "column": 10}]

@@ -501,33 +501,6 @@ def test_without_docker_the_message_says_what_is_missing(shop, tmp_path, monkeyp
     assert str(refused.value).endswith(said)
 
 
-def test_docker_is_called_in_the_project_s_folder(shop, tmp_path, monkeypatch, capsys):
-    script = f'echo "$PWD $@" >> {tmp_path}/calls\n[ "$4" != ps ] || cat {tmp_path}/containers'
-    monkeypatch.setenv("PATH", docker(tmp_path, script) + os.pathsep + os.environ["PATH"])
-    (tmp_path / "containers").touch()
-    with pytest.raises(CommandError, match=r"shop has no deploy/compose.yaml: `manage.py generate` writes it"):
-        up(shop, engine="docker")
-    (shop.path / "deploy").mkdir()
-    (shop.path / "deploy/compose.yaml").touch()
-
-    up(shop, engine="docker")
-    (tmp_path / "containers").write_text('{"State": "running", "Publishers": [{"PublishedPort": 8000}]}\n')
-    up(shop, engine="docker")
-    call_command("component", "restart", "--only", "api", "--engine", "docker", str(shop.path))
-    with pytest.raises(CommandError, match="shop: the ports of containers are in its environment, as API_PORT"):
-        call_command("component", "restart", "--port", "8001", "--engine", "docker", str(shop.path))
-    call_command("down", str(shop.path), engine="docker")
-
-    calls = [line.split(" --file deploy/compose.yaml ") for line in (tmp_path / "calls").read_text().splitlines()]
-    assert [call[1] for call in calls if len(call) == 2 and not call[1].startswith("ps")] == [
-        "up --detach --build --wait",
-        "restart api",
-        "down --remove-orphans",
-    ]
-    assert {call[0] for call in calls if len(call) == 2} == {f"{shop.path} compose"}
-    assert "shop: is up already at http://127.0.0.1:8000/graphql/" in capsys.readouterr().out
-
-
 def test_the_help_begins_with_a_system_s_commands(capsys):
     main(["byron", "--help"])
 

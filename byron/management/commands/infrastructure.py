@@ -1,4 +1,4 @@
-"""`infrastructure`: a namespace's embedded broker, up, down, or how it is; and the rights at a broker of one's own."""
+"""`infrastructure`: a namespace's broker on this machine, up, down, or how it is; and the rights at another one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from byron.broker import server
+from byron.conf import byron_settings
 from byron.exceptions import ByronError
+from byron.management.container_broker import ContainerBroker
 from byron.management.resetting import CACHES, reset_log
 from byron.management.rights_arguments import RIGHTS_ACTIONS, add_rights_arguments
 from byron.management.running import add_engine
@@ -34,15 +36,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         namespace, action = options["namespace"], options["action"]
-        if options["engine"] == "docker":
-            raise CommandError(
-                f"With engine `docker`, the broker of {namespace} is a service in deploy/compose.yaml of its projects: "
-                f"`byron component {action} --engine docker PATH` deals with both. Leave out `--engine docker` for a "
-                "broker that is a process."
-            )
         try:
             if action in RIGHTS_ACTIONS:
                 RIGHTS_ACTIONS[action](self, options)
+            elif options["engine"] == "docker":
+                self._container(action, ContainerBroker(namespace, byron_settings().state_path.absolute()))
             elif action == "up":
                 self._show(server.ensure_running(namespace))
             elif action == "down":
@@ -68,6 +66,27 @@ class Command(BaseCommand):
             self.stdout.write(f"{namespace}: its log is empty.\n{CACHES}")
         else:
             self.stdout.write(f"{namespace}: there is no log.")
+
+    def _container(self, action: str, broker: ContainerBroker) -> None:
+        if action == "up":
+            broker.start()
+        elif action == "down":
+            stopped = broker.stop()
+            stays = f" Its log stays in the volume {broker.volume}." if stopped else ""
+            self.stdout.write(f"{broker.namespace}: {'stopped' if stopped else 'was not running'}.{stays}")
+            return
+        elif action == "reset":
+            raise CommandError(
+                "reset is for the embedded broker. With everything down, this removes a log that is in a volume: "
+                f"docker volume rm {broker.volume}"
+            )
+        elif not broker.runs():
+            self.stdout.write(f"{broker.namespace}: not running.")
+            raise SystemExit(3)
+        self.stdout.write(
+            f"{broker.namespace}: running, in a container\n  network  {broker.network}\n"
+            f"  log      volume {broker.volume}\n  state    {broker.directory}"
+        )
 
     def _show(self, found: server.EmbeddedServer) -> None:
         self.stdout.write(

@@ -47,7 +47,7 @@ class Order:
     """How a project is to be brought up."""
 
     project: Project
-    #: What `manage.py describe` told; None for an engine that does without.
+    #: What `manage.py describe` told, or the engine's `facts`.
     facts: dict[str, Any] | None = None
     port: int | None = None
     #: Whether it ends with this process.
@@ -69,6 +69,10 @@ class Engine(ABC):
         #: Byron's state directory.
         self.root = root
 
+    def prepare(self, project: Project) -> list[str]:
+        """Check what can be checked before anything starts, and make what is missing; return what was made."""
+        return []
+
     @abstractmethod
     def build(self, project: Project) -> None:
         """Make a project ready to run."""
@@ -76,6 +80,14 @@ class Engine(ABC):
     @abstractmethod
     def is_up(self, project: Project) -> bool:
         """Whether the project runs."""
+
+    @abstractmethod
+    def choose_port(self, project: Project, asked: int | None = None) -> int:
+        """Return the port of the project's API, and remember it. Raises EngineError when it is taken."""
+
+    @abstractmethod
+    def facts(self, project: Project) -> dict[str, Any] | None:
+        """Return what is known of a project without asking it; None for nothing."""
 
     @abstractmethod
     def up(self, order: Order, say: Say) -> Row:

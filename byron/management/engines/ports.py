@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from byron.broker.ports import is_free
+from byron.management.engines.base import EngineError
+from byron.management.projects import Project
 
 #: Where the search begins.
 FIRST = 8000
@@ -74,6 +76,19 @@ class Ports:
                 file.seek(0)
                 file.truncate()
                 json.dump(known, file, indent=1)
+
+
+def choose_port(ports: Ports, project: Project, asked: int | None = None, *, command: str = "byron up -d") -> int:
+    """Return the port of a project's API, and remember it. Raises EngineError, with a remedy, when it is taken."""
+    try:
+        return ports.choose(project.path, asked)
+    except PortTakenError as error:
+        who = holder(error.port) or "another process"
+        had = ", which it had before," if error.remembered else ""
+        raise EngineError(
+            f"{project.name}: port {error.port}{had} is taken by {who}. End that, or choose another port: "
+            f"{command} --port {ports.suggest()} {project.path}"
+        ) from error
 
 
 def _first_free(known: dict[str, int]) -> int:

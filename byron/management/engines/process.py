@@ -17,7 +17,7 @@ from uuid import uuid4
 from byron.management.engines.base import Engine, EngineError, Order, Row, Say
 from byron.management.engines.identity import Identity, await_end_of_session
 from byron.management.engines.journal import Line
-from byron.management.engines.ports import Ports, PortTakenError, holder
+from byron.management.engines.ports import Ports, choose_port
 from byron.management.engines.state import BusyError, ProjectState, Record, known_projects
 from byron.management.engines.supervisor import RESTART
 from byron.management.processes import PARENT, READY
@@ -84,7 +84,7 @@ class ProcessEngine(Engine):
             facts = order.facts or project.describe()
             port = before["port"]
             if order.port not in (None, port):
-                port = self.choose_port(project, order.port, command="component restart")
+                port = choose_port(self.ports, project, order.port, command="byron component restart")
             commands = self._processes(project, facts, port)
             unknown = sorted(set(only) - {*commands, *before["processes"]})
             if unknown:
@@ -142,20 +142,8 @@ class ProcessEngine(Engine):
         """Return what `describe` told of a project when it was brought up; None for one that is not up."""
         return (self._state(project).order() or {}).get("facts")
 
-    def choose_port(self, project: Project, asked: int | None = None, *, command: str = "up -d") -> int:
-        """Return the port of the project's API, and remember it.
-
-        Raises EngineError when it is taken, which names the `byron` command that takes another one.
-        """
-        try:
-            return self.ports.choose(project.path, asked)
-        except PortTakenError as error:
-            who = holder(error.port) or "another process"
-            had = ", which it had before," if error.remembered else ""
-            raise EngineError(
-                f"{project.name}: port {error.port}{had} is taken by {who}. End that, or choose another port: "
-                f"byron {command} --port {self.ports.suggest()} {project.path}"
-            ) from error
+    def choose_port(self, project: Project, asked: int | None = None) -> int:
+        return choose_port(self.ports, project, asked)
 
     def _state(self, project: Project) -> ProjectState:
         return ProjectState.of(self._root, project.path)

@@ -1,0 +1,50 @@
+"""What is wrong with a value in a GraphQL document's text, said with its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphql import (
+    ArgumentNode,
+    GraphQLError,
+    ObjectFieldNode,
+    ValidationContext,
+    ValuesOfCorrectTypeRule,
+    VariableDefinitionNode,
+    get_named_type,
+    is_scalar_type,
+    is_specified_scalar_type,
+    specified_rules,
+)
+
+
+class PlacedValuesRule(ValuesOfCorrectTypeRule):
+    """GraphQL's own rule, which also names the argument whose value a scalar of Byron's refuses: `'data.price'`."""
+
+    def __init__(self, context: ValidationContext) -> None:
+        super().__init__(context)
+        self._place: list[str] = []
+
+    def enter_argument(self, node: ArgumentNode, *_: Any) -> None:
+        self._place = [f"Argument '{node.name.value}"]
+
+    def enter_variable_definition(self, node: VariableDefinitionNode, *_: Any) -> None:
+        self._place = [f"Variable '${node.variable.name.value}"]
+
+    def enter_object_field(self, node: ObjectFieldNode, *args: Any) -> None:
+        super().enter_object_field(node, *args)
+        self._place.append(node.name.value)
+
+    def leave_object_field(self, *_: Any) -> None:
+        self._place.pop()
+
+    def report_error(self, error: GraphQLError) -> None:
+        kind = get_named_type(self.context.get_input_type())
+        is_own = kind is not None and is_scalar_type(kind) and not is_specified_scalar_type(kind)
+        if self._place and error.nodes and is_own:
+            error = GraphQLError(f"{'.'.join(self._place)}': {error.message}", error.nodes)
+        super().report_error(error)
+
+
+#: The rules of GraphQL's specification, this one among them.
+RULES = tuple(PlacedValuesRule if rule is ValuesOfCorrectTypeRule else rule for rule in specified_rules)
