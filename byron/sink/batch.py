@@ -37,6 +37,9 @@ _LONGEST_TRANSACTION = 1.0
 #: Seconds before what met another transaction is tried again, on a database that does not wait for locks.
 _CONFLICT_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 
+#: Seconds for which `manage.py parked` tries to come between two transactions of a Sink at work, and between two tries.
+_VISITORS_PATIENCE, _VISITORS_PAUSE = 30.0, 0.02
+
 _T = TypeVar("_T")
 
 
@@ -128,7 +131,7 @@ class BatchApplier:
             begun, problem = self.parking.begin(key_digest)
         self.parking.trying(begun)
         if not self._has_savepoints:
-            return self._retry_singly(key_digest, begun, problem)
+            return self._retry_together(key_digest, begun, problem) or self._retry_singly(key_digest, begun, problem)
         applied = []
         self.applier.emitted.clear()
         deadline = time.monotonic() + _LONGEST_TRANSACTION
@@ -149,10 +152,18 @@ class BatchApplier:
         self.parking.tried(begun)
         return len(applied), problem
 
-    @staticmethod
-    def _patiently(action: Callable[[], _T]) -> _T:
+    def _pauses(self) -> Iterator[float]:
+        if self._owner is not None:
+            yield from _CONFLICT_PAUSES
+            return
+        # The lane is another process's, which leaves little room between its transactions.
+        deadline = time.monotonic() + _VISITORS_PATIENCE
+        while time.monotonic() < deadline:
+            yield _VISITORS_PAUSE
+
+    def _patiently(self, action: Callable[[], _T]) -> _T:
         """Do something that is undone when it fails, and again while another transaction is in its way."""
-        for pause in _CONFLICT_PAUSES:
+        for pause in self._pauses():
             try:
                 return action()
             except Exception as error:
@@ -160,6 +171,35 @@ class BatchApplier:
                     raise
             time.sleep(random.uniform(pause / 2, pause))
         return action()
+
+    def _retry_together(
+        self, key_digest: str, begun: Sequence[int], problem: Problem | None
+    ) -> tuple[int, Problem | None] | None:
+        """Apply a key's parked events in one transaction; None when there are none, or one of them fails."""
+        applied: list[ParkedEvent] = []
+        deadline = time.monotonic() + _LONGEST_TRANSACTION
+        self.applier.emitted.clear()
+        try:
+            with transaction.atomic(using=self._alias):
+                lock_checkpoints(self._alias, self._lane.consumer, self._lane.slots, self._owner)
+                for row in self.parking.held(begun):
+                    item = self._read(stored_message(row))
+                    if isinstance(item, _Broken):
+                        raise item.problem.error
+                    self.applier.apply([item])
+                    self._require_intact()
+                    applied.append(row)
+                    if time.monotonic() > deadline:
+                        break
+                self.parking.remove(key_digest, applied)
+                self.parking.survive(begun)
+                self._store_emitted()
+        except Exception as error:
+            if self._is_external(error):
+                raise
+            return None
+        self.parking.tried(begun)
+        return (len(applied), problem) if applied else None
 
     def _retry_singly(
         self, key_digest: str, begun: Sequence[int], problem: Problem | None

@@ -105,8 +105,8 @@ def test_a_commit_that_is_said_to_have_failed_is_not_done_again(mongo_ledger):
     for _ in range(4):
         ledger.wait_applied(ledger.cache.applied() + 20)
         # It is done, and asked for once more; both times the answer is an error.
-        problem = {"code": 91, "codeName": "ShutdownInProgress", "errmsg": "a failure of the test's"}
+        problem = {"code": 91, "codeName": "ShutdownInProgress", "errmsg": "a failure on purpose"}
         ledger.cache.fail(2, "commitTransaction", writeConcernError=problem)
 
     ledger.finish(sink)
-    assert "a failure of the test's" in sink.output
+    assert "a failure on purpose" in sink.output
