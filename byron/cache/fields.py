@@ -142,7 +142,8 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "DateTime": parse_datetime,
     "Date": parse_date,
     "Time": parse_time,
-    "Decimal": decimal.Decimal,
+    # By its shortest text, as a number that is no item of a list: a JSON number is a float here.
+    "Decimal": lambda value: decimal.Decimal(str(value)),
     "UUID": uuid.UUID,
 }
 

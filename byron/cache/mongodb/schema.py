@@ -29,8 +29,9 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
         if made is None or not hasattr(made, "document"):
             super().add_index(model, index, field=field, unique=unique, column_prefix=column_prefix)
             return
-        names = [field.name] if field else [name for name, _ in index.fields_orders]
-        fields = {each.column: each for each in map(model._meta.get_field, names)}
+        # A field that is being added is not the model's yet.
+        indexed = [field] if field else [model._meta.get_field(name) for name, _ in index.fields_orders]
+        fields = {each.column: each for each in indexed}
         description = dict(made.document)
         keys = [(_path(fields[column]), order) for column, order in description.pop("key").items()]
         condition = {}
