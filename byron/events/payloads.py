@@ -165,9 +165,7 @@ class PayloadCodec:
             name=shape.name,
             strict=strict,
             checked=part or self._component.carries_whole(event),
-            decoder=msgspec.json.Decoder(
-                self._make_struct(shape, strict, True) if part else self._struct(shape, strict)
-            ),
+            decoder=msgspec.json.Decoder(struct),
             wire_names={attribute.python_name: attribute.name for attribute in shape.attributes},
             python_names={attribute.name: attribute.python_name for attribute in shape.attributes},
             old_names=tuple(f'"{name}"'.encode() for name in dict.fromkeys(self._old_names(shape))),
@@ -226,15 +224,19 @@ def _field(name: str, annotation: Any, *, required: bool) -> tuple[Any, ...]:
 def _checks(shape: ObjectType | InputType) -> Callable[[Any], None] | None:
     """Return what looks at a payload's values once they have their types, if any of them needs it."""
     checks = [
-        (attribute.python_name, attribute.name, attribute.type.is_list, CHECKS[attribute.type.name])
+        (attribute.python_name, attribute.name, attribute.type, CHECKS[attribute.type.name])
         for attribute in shape.attributes
         if attribute.type.name in CHECKS
     ]
 
     def check(payload: Any) -> None:
-        for python_name, name, is_list, check_value in checks:
+        for python_name, name, kind, check_value in checks:
             value = getattr(payload, python_name)
-            for item in value if is_list and isinstance(value, list) else (value,):
+            is_list = kind.is_list and isinstance(value, list)
+            for item in value if is_list else (value,):
+                if item is None and (kind.items_required if is_list else kind.required):
+                    # Only JSON gets here with it: any value is of its type.
+                    raise ValueError(f"{name}: null is not among the values of {kind}.")
                 if item is not None and item is not msgspec.UNSET:
                     try:
                         check_value(item)

@@ -22,7 +22,9 @@ content:
       attributes:
         - {{name: size, type: Size}}
         - {{name: must, type: "String!"}}
-{chr(10).join(f'        - {{name: a{name}, type: {name}}}' for name in _SCALARS)}
+        - {{name: mustJSON, type: "JSON!"}}
+        - {{name: allJSON, type: "[JSON!]!"}}
+{chr(10).join(f"        - {{name: a{name}, type: {name}}}" for name in _SCALARS)}
 {chr(10).join(f'        - {{name: many{name}, type: "[{name}]"}}' for name in _SCALARS)}
   handlers:
     - {{name: made, event: thing.made, apply: {{create: Thing}}}}
@@ -66,13 +68,13 @@ TAKEN = {
 
 
 def bodies(values: dict[str, list[bytes]]) -> list[Any]:
-    """Return a payload for each value, alone and in a list, in the events of which one is whole and two may be parts."""
+    """Return a payload for each value, alone and in a list, in an event that is whole and in two that may be parts."""
     found = []
     for name, given in values.items():
         for event in ("thing.made", "thing.changed", "thing.put"):
             for value in given:
                 for written in (f'"a{name}":'.encode() + value, f'"many{name}":[null,'.encode() + value + b"]"):
-                    body = b'{"id":"1","must":"x",' + written + b"}"
+                    body = b'{"id":"1","must":"x","mustJSON":1,"allJSON":[],' + written + b"}"
                     found.append(pytest.param(event, body, id=f"{event} {written[:40].decode()}"))
     return found
 
@@ -85,15 +87,25 @@ def test_what_not_every_cache_stores_is_refused(codec: PayloadCodec, event: str,
 
 @pytest.mark.parametrize(("event", "body"), bodies(TAKEN))
 def test_what_every_cache_stores_is_taken(codec: PayloadCodec, event: str, body: bytes) -> None:
-    assert set(codec.decode(event, body)) > {"id", "must"}
+    assert set(codec.decode(event, body)) > {"id", "must", "must_json"}
 
 
 @pytest.mark.parametrize("event", ["thing.changed", "thing.put"])
 @pytest.mark.parametrize(
-    "part", [b'"must":null', b'"size":"HUGE"', b'"size":""', b'"manyInt":"x"', b'"manyInt":{}', b'"manyString":[[]]']
+    "part",
+    [
+        b'"must":null',
+        b'"size":"HUGE"',
+        b'"size":""',
+        b'"manyInt":"x"',
+        b'"manyInt":{}',
+        b'"manyString":[[]]',
+        b'"allJSON":[null]',
+        b'"mustJSON":null',
+    ],
 )
 def test_a_part_holds_what_the_type_takes_or_nothing(codec: PayloadCodec, event: str, part: bytes) -> None:
-    with pytest.raises(ValueError, match="Expected|Invalid"):
+    with pytest.raises(ValueError, match="Expected|Invalid|null is not"):
         codec.decode(event, b'{"id":"1",' + part + b"}")
     assert codec.decode(event, b'{"id":"1"}') == {"id": "1"}
 
