@@ -11,10 +11,11 @@ from uuid import UUID
 import pytest
 from django.apps import apps
 from django.core.management import call_command
-from django.db import connections, models
+from django.db import DatabaseError, connections, models
 
 from byron.broker.memory import MemoryBroker
 from byron.cache.roles import Role, acting_as
+from byron.cache.trouble import is_trouble, is_unavailable, lacks_right
 from byron.commands.results import load_rows
 from byron.models import Checkpoint, ParkedEvent
 from byron.project import cache_databases
@@ -167,3 +168,13 @@ def test_a_right_that_the_sink_lacks_is_waited_for(
         bench.run(bench.worker(lives=False))
         assert shelves(bench) == [("a", "first", 1)]
     assert not ParkedEvent.objects.using(postgresql_cache).exists()
+
+
+@pytest.mark.parametrize(("code", "passes"), [(13, True), (11000, False)])
+def test_a_right_that_is_lacking_on_mongodb_is_trouble_too(code: int, passes: bool) -> None:
+    errors = pytest.importorskip("pymongo.errors")
+    error = DatabaseError("not authorized on library to execute command")
+    error.__cause__ = errors.OperationFailure("not authorized", code)
+
+    assert is_trouble(error, "library") == lacks_right(error) == passes
+    assert not is_unavailable(error, "library")
