@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -14,13 +13,9 @@ from graphql.language import ast
 from graphql.pyutils import Undefined, inspect
 from graphql.utilities import value_from_ast_untyped
 
+from byron.events.codec import refuse_unsafe
 from byron.schema.forms import FORMS
-
-#: Integers within JSON that the log and every Cache hold exactly.
-_SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1
-
-#: Levels of objects and lists within JSON.
-_DEEPEST = 100
+from byron.schema.values import check_json
 
 #: Characters of a text that an error repeats.
 _SHOWN = 80
@@ -53,25 +48,28 @@ def _placed(node: ast.ValueNode) -> Iterator[None]:
         raise GraphQLError(error.message, node) from error
 
 
-def _json(value: Any, level: int = 0) -> Any:
+def _json(value: Any) -> Any:
     """Return a JSON value as it can be stored. Raises GraphQLError for one that would not come back as it is."""
-    if value is None or value is Undefined:
-        return None
-    if isinstance(value, str) and "\0" in value:
-        raise GraphQLError("JSON takes no character U+0000, which not every Cache can store.")
-    if isinstance(value, bool | str):
-        return value
-    if isinstance(value, dict | list | tuple) and level >= _DEEPEST:
-        raise GraphQLError(f"JSON takes {_DEEPEST} levels at most.")
-    if isinstance(value, int) and not _SMALLEST_INTEGER <= value <= _LARGEST_INTEGER:
-        raise GraphQLError("JSON takes integers of 64 bits; write larger ones as strings.")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise GraphQLError("JSON takes finite numbers.")
-    if isinstance(value, dict):
-        return {_json(key): _json(item, level + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(item, level + 1) for item in value]
+    try:
+        check_json(value)
+    except ValueError as error:
+        raise GraphQLError(str(error)) from error
     return value
+
+
+def _stored_json(value: Any) -> Any:
+    """Return a JSON value as it is, if JSON can say it: what was stored once must not hide a whole list of others."""
+    refuse_unsafe(value, "JSON")
+    return value
+
+
+def _given(value: Any) -> Any:
+    """Return a literal's value with null for each variable in it that was not given."""
+    if isinstance(value, dict):
+        return {key: _given(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_given(item) for item in value]
+    return None if value is Undefined else value
 
 
 def _iso(value: Any) -> str:
@@ -123,10 +121,10 @@ class UUID(graphene.Scalar):
 class JSON(graphene.Scalar):
     """Any JSON value."""
 
-    serialize = staticmethod(_json)
+    serialize = staticmethod(_stored_json)
     parse_value = staticmethod(_json)
 
     @staticmethod
     def parse_literal(node: ast.ValueNode, variables: Any = None) -> Any:
         with _placed(node):
-            return _json(value_from_ast_untyped(node, variables))
+            return _json(_given(value_from_ast_untyped(node, variables)))

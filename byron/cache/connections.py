@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import decimal
 import sqlite3
 from typing import Any
@@ -27,6 +28,8 @@ def _compare(left: str, right: str) -> int:
 def _prepare(connection: Any, **kwargs: Any) -> None:
     if connection.vendor == "sqlite":
         connection.connection.create_collation(DECIMAL_COLLATION, _compare)
+    elif connection.vendor == "postgresql":
+        send_moments_in_utc(connection.connection)
     # The whole process, not `acting_as`: tests change roles on one connection.
     if process_role() is Role.SINK and connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -39,6 +42,17 @@ def _prepare(connection: Any, **kwargs: Any) -> None:
     ):
         # On MongoDB the client itself does not write.
         _let_read_only(connection)
+
+
+def send_moments_in_utc(driver: Any) -> None:
+    """Have a connection of psycopg's write moments in UTC: PostgreSQL reads no zone 16 hours or more away from it."""
+    from psycopg.types.datetime import DatetimeDumper
+
+    class UTCDumper(DatetimeDumper):
+        def dump(self, obj: Any) -> Any:
+            return super().dump(obj.astimezone(datetime.UTC))
+
+    driver.adapters.register_dumper(datetime.datetime, UTCDumper)
 
 
 _OF_SQL = ("sqlite", "postgresql")

@@ -141,10 +141,12 @@ class _DecimalCol(Col):
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
-    "DateTime": parse_datetime,
+    # "t" and "z" are as good as "T" and "Z" where payloads are read.
+    "DateTime": lambda value: parse_datetime(value.upper()),
     "Date": parse_date,
     "Time": parse_time,
-    "Decimal": decimal.Decimal,
+    # By its shortest text, as a number that is no item of a list: a JSON number is a float here.
+    "Decimal": lambda value: decimal.Decimal(str(value)),
     "UUID": uuid.UUID,
 }
 

@@ -27,6 +27,7 @@ _SQLITE_ERROR = 1
 #: that cannot open the journal.
 _SQLITE_READONLY, _READ_ONLY_TRANSACTION = 8, "25006"
 
+#: A missing right: PostgreSQL's state, and MongoDB's code.
 _INSUFFICIENT_PRIVILEGE, _UNAUTHORIZED = "42501", 13
 
 #: MongoDB's codes of the same kind: servers that cannot be reached, stop, or are not the primary; locks of others,
@@ -67,7 +68,7 @@ _WRITE_CONFLICT = 112
 def is_trouble(error: BaseException, alias: str) -> bool:
     """Whether an error, or what caused it, is the trouble of a database that will be well again.
 
-    Tables that are not migrated count as trouble: an event is not to blame for them.
+    Tables that are not migrated count as trouble, and rights that the user lacks: an event is not to blame for them.
     """
     return any(_passes(each, alias) for each in _chain(error))
 
@@ -75,9 +76,9 @@ def is_trouble(error: BaseException, alias: str) -> bool:
 def is_unavailable(error: BaseException, alias: str) -> bool:
     """Whether an error tells a reader that the database is away for now.
 
-    That a connection may only read is no trouble there: whoever meets it has tried to write.
+    That a connection may only read is no trouble there, nor is a missing right: whoever meets them has tried to write.
     """
-    return is_trouble(error, alias) and not is_refused_write(error)
+    return is_trouble(error, alias) and not is_refused_write(error) and not lacks_right(error)
 
 
 def is_refused_write(error: BaseException) -> bool:
@@ -136,11 +137,12 @@ def _passes(error: BaseException, alias: str) -> bool:
     if isinstance(state, str):
         if state in _MISSING_STATES:
             return _unmigrated(alias)
-        return state[:2] in _PASSING_CLASSES or state in _PASSING_STATES
+        return state[:2] in _PASSING_CLASSES or state in _PASSING_STATES or state == _INSUFFICIENT_PRIVILEGE
     if cause is not None and hasattr(cause, "has_error_label"):
         # PyMongo's: of lost connections the engine makes the first. A transaction's trouble is labelled.
         labelled = cause.has_error_label("TransientTransactionError")
-        return isinstance(error, OperationalError) or labelled or getattr(cause, "code", None) in _MONGODB_CODES
+        code = getattr(cause, "code", None)
+        return isinstance(error, OperationalError) or labelled or code in _MONGODB_CODES
     if isinstance(cause, sqlite3.Error):
         code = getattr(cause, "sqlite_errorcode", None)
         if code is None:

@@ -19,10 +19,16 @@ from byron.schema.type_ref import TypeRef
 
 
 def load_rows(value: Any, columns: Collection[str]) -> Any:
-    """Return a queryset's entities, with only these attributes unless the developer chose some; else the value."""
+    """Return a queryset's entities, by id unless they are ordered; else the value.
+
+    They have only these attributes, unless the developer chose some.
+    """
     if not isinstance(value, models.QuerySet):
         return value
     query = value.query
+    if not (value.ordered or query.is_sliced or query.distinct_fields or query.combinator or value._result_cache):
+        # Each engine has an order of its own where none is asked for.
+        value = value.order_by("pk")
     is_plain = query.deferred_loading == (frozenset(), True) and not query.select_related and not query.combinator
     if columns and is_plain and value._result_cache is None and value._iterable_class is ModelIterable:
         return list(value.only(*columns))

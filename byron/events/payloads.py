@@ -7,17 +7,15 @@ default is read, and written, as if it were.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import partial
 from types import GenericAlias
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from byron.events.codec import decode, decode_untyped, encode, encode_payload, refuse_unsafe
+from byron.events.codec import decode, decode_untyped, encode, encode_payload
 from byron.events.event import Event, Message, StoredMessage
 from byron.events.subjects import split_subject
 from byron.exceptions import EventError
@@ -25,9 +23,8 @@ from byron.schema.defaults import plain_default
 from byron.schema.model import Attribute, Component, InputAttribute, InputType, ObjectType
 from byron.schema.names import snake_case
 from byron.schema.type_ref import TypeRef
-from byron.schema.types import LONGEST_ID, SCALARS
-
-_NOT_A_NUMBER = re.compile(rb'"[+-]?(s?nan|inf)', re.IGNORECASE)
+from byron.schema.types import LONGEST_ID, SCALARS, WITHOUT_NUL
+from byron.schema.values import CHECKS
 
 _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
@@ -35,7 +32,7 @@ _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 #: The defaults of a shape by name, and its attributes of input types.
 _Fillable = tuple[Mapping[str, msgspec.Raw], Sequence[Attribute | InputAttribute]]
 
-EntityId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID)]
+EntityId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID, pattern=WITHOUT_NUL)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +44,8 @@ class _Form:
     strict: bool
     #: Whether nothing may be missing.
     whole: bool
+    #: Whether its values are held against their types.
+    checked: bool
     decoder: msgspec.json.Decoder[Any]
     wire_names: Mapping[str, str]
     python_names: Mapping[str, str]
@@ -61,9 +60,9 @@ class PayloadCodec:
     """Encode and decode the payloads of one component's events.
 
     An event under `events:` is strict, both ways: missing, unknown or ill-typed attributes are errors.
-    One whose shape is only known from a declared `emit:` or `apply:` has its names converted; what
-    `emit:` makes and `create:` stores must be complete when it is emitted, and may hold more. Any
-    other payload passes as it is.
+    One whose shape is only known from a declared `emit:` or `apply:` has its names converted, and may
+    hold more; what `emit:` makes and `create:` stores must be complete, what `update:` and `upsert:` store
+    may leave attributes out. Any other payload passes as it is.
     """
 
     def __init__(self, component: Component) -> None:
@@ -94,8 +93,9 @@ class PayloadCodec:
         if form is None:
             return encode_payload(payload)
         body = encode_payload({form.wire_names.get(key, key): value for key, value in payload.items()})
-        if form.whole:
-            body = self._filled(form.shape, body, nulls=False) if form.fills else body
+        if form.whole and form.fills:
+            body = self._filled(form.shape, body, nulls=False)
+        if form.checked:
             try:
                 form.decoder.decode(body)
             except msgspec.ValidationError as error:
@@ -111,10 +111,7 @@ class PayloadCodec:
             body = self._renamed(form.shape, body)
         if form.fills:
             body = self._filled(form.shape, body, missing=form.whole)
-        checked = form.decoder.decode(body) if form.whole else None
-        if checked is not None and _NOT_A_NUMBER.search(body):
-            # Python's Decimal reads those; no exact number is one.
-            refuse_unsafe(msgspec.to_builtins(checked, builtin_types=(Decimal,)), "payload")
+        checked = form.decoder.decode(body) if form.checked else None
         if form.strict and checked is not None:
             decoded = msgspec.structs.asdict(checked)
             # What the payload leaves out is not there: an update of some attributes leaves the others alone.
@@ -216,13 +213,16 @@ class PayloadCodec:
                     shapes.append(group)
 
     def _make_form(self, event: str, shape: ObjectType | InputType, strict: bool) -> _Form:
+        part, whole = self._component.carries_part(event), self._component.carries_whole(event)
+        struct = self._make_struct(shape, strict, True) if part else self._struct(shape, strict)
         attributes = list(self._attributes_within(shape))
         old_names = dict.fromkeys(name for attribute in attributes for name in attribute.renamed_from)
         return _Form(
             name=shape.name,
             strict=strict,
-            whole=self._component.carries_whole(event),
-            decoder=msgspec.json.Decoder(self._struct(shape, strict)),
+            whole=whole,
+            checked=part or whole,
+            decoder=msgspec.json.Decoder(struct),
             wire_names={attribute.python_name: attribute.name for attribute in shape.attributes},
             python_names={attribute.name: attribute.python_name for attribute in shape.attributes},
             old_names=tuple(f'"{name}"'.encode() for name in old_names),
@@ -234,22 +234,28 @@ class PayloadCodec:
         known = self._structs.get((shape.name, strict))
         if known is None:
             self._building.add(shape.name)
-            fields: list[Any] = []
-            if isinstance(shape, ObjectType):
-                fields.append(("id", EntityId))
-            for attribute in shape.attributes:
-                annotation = self._annotation(attribute.type, strict)
-                fields.append(_field(attribute.python_name, annotation, attribute.type))
-            known = msgspec.defstruct(
-                shape.name,
-                fields,
-                kw_only=True,
-                forbid_unknown_fields=strict,
-                rename={attribute.python_name: attribute.name for attribute in shape.attributes},
-            )
+            known = self._make_struct(shape, strict, False)
             self._building.discard(shape.name)
             self._structs[shape.name, strict] = known
         return known
+
+    def _make_struct(self, shape: ObjectType | InputType, strict: bool, part: bool) -> type[msgspec.Struct]:
+        """Make the type of a payload; in that of a `part` nothing needs to be there."""
+        fields: list[Any] = []
+        if isinstance(shape, ObjectType):
+            fields.append(_field("id", EntityId, required=not part))
+        for attribute in shape.attributes:
+            annotation = self._annotation(attribute.type, strict)
+            fields.append(_field(attribute.python_name, annotation, required=attribute.type.required and not part))
+        checks = _checks(shape)
+        return msgspec.defstruct(
+            shape.name,
+            fields,
+            kw_only=True,
+            forbid_unknown_fields=strict,
+            rename={attribute.python_name: attribute.name for attribute in shape.attributes},
+            namespace={"__post_init__": checks} if checks else None,
+        )
 
     def _annotation(self, reference: TypeRef, strict: bool) -> Any:
         item = self._item(reference.name, strict)
@@ -269,5 +275,30 @@ class PayloadCodec:
         return SCALARS[name].payload
 
 
-def _field(name: str, annotation: Any, reference: TypeRef) -> tuple[Any, ...]:
-    return (name, annotation) if reference.required else (name, annotation | msgspec.UnsetType, msgspec.UNSET)
+def _field(name: str, annotation: Any, *, required: bool) -> tuple[Any, ...]:
+    return (name, annotation) if required else (name, annotation | msgspec.UnsetType, msgspec.UNSET)
+
+
+def _checks(shape: ObjectType | InputType) -> Callable[[Any], None] | None:
+    """Return what looks at a payload's values once they have their types, if any of them needs it."""
+    checks = [
+        (attribute.python_name, attribute.name, attribute.type, CHECKS[attribute.type.name])
+        for attribute in shape.attributes
+        if attribute.type.name in CHECKS
+    ]
+
+    def check(payload: Any) -> None:
+        for python_name, name, kind, check_value in checks:
+            value = getattr(payload, python_name)
+            is_list = kind.is_list and isinstance(value, list)
+            for item in value if is_list else (value,):
+                if item is None and (kind.items_required if is_list else kind.required):
+                    # Only JSON gets here with it: any value is of its type.
+                    raise ValueError(f"{name}: null is not among the values of {kind}.")
+                if item is not None and item is not msgspec.UNSET:
+                    try:
+                        check_value(item)
+                    except ValueError as error:
+                        raise ValueError(f"{name}: {error}") from error
+
+    return check if checks else None

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-#: Digits before or after the point, at most: far within what PostgreSQL's numeric stores.
-_LARGEST_EXPONENT: Final = 1000
+from byron.schema.values import check_decimal, check_moment
 
 # Python reads much more than these: spaces, other scripts' digits, further digits of a second, which it cuts off.
 _DAY = r"\d{4}-\d{2}-\d{2}"
@@ -41,15 +40,13 @@ class Form:
 
 def _moment(text: str) -> datetime.datetime:
     moment = datetime.datetime.fromisoformat(text)
-    # Caches keep it in UTC, where the first and the last hours of the calendar have no place.
-    moment.astimezone(datetime.UTC)
+    check_moment(moment)
     return moment
 
 
 def _exact(text: str) -> decimal.Decimal:
     number = decimal.Decimal(text)
-    if abs(number.adjusted()) > _LARGEST_EXPONENT or len(number.as_tuple().digits) > _LARGEST_EXPONENT:
-        raise ValueError("more than any Cache stores")
+    check_decimal(number)
     return number
 
 

@@ -427,3 +427,10 @@ class Component(Declaration):
         emitted = any(emit.event == event and emit.operation == "create" for emit in emits)
         stored = any(handler.apply is not None and handler.apply.create for handler in self.handlers.get(event, ()))
         return event in self.events or emitted or stored
+
+    def carries_part(self, event: str) -> bool:
+        """Whether an event's payload may leave out what it likes, and what it holds is stored as it is."""
+        applied = [handler.apply for handler in self.handlers.get(event, ()) if handler.apply is not None]
+        stored = {apply.target for apply in applied if apply.operation in ("update", "upsert")}
+        shape = self.payload_type(event)
+        return not self.carries_whole(event) and shape is not None and stored == {shape.name}

@@ -16,8 +16,12 @@ import msgspec
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 ZonedDateTime = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
 
+#: A time of day has no zone: the databases would store it, refuse it or leave the zone out, each in its own way.
+PlainTime = Annotated[datetime.time, msgspec.Meta(tz=False)]
+
 #: PostgreSQL stores no NUL in text.
-Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]
+WITHOUT_NUL = r"^[^\x00]*$"
+Text = Annotated[str, msgspec.Meta(pattern=WITHOUT_NUL)]
 
 #: Longest id, in characters: ids are keys of subjects and primary keys of tables.
 LONGEST_ID = 255
@@ -49,7 +53,7 @@ SCALARS: dict[str, Scalar] = {
     for scalar in (
         Scalar(
             name="ID",
-            payload=Annotated[str, msgspec.Meta(max_length=LONGEST_ID)],
+            payload=Annotated[str, msgspec.Meta(max_length=LONGEST_ID, pattern=WITHOUT_NUL)],
             model_field=f"{_MODELS}.CharField",
             options={"max_length": LONGEST_ID},
             graphql="graphene.ID",
@@ -65,7 +69,7 @@ SCALARS: dict[str, Scalar] = {
             graphql=f"{_SCALARS}.DateTime",
         ),
         Scalar(name="Date", payload=datetime.date, model_field=f"{_MODELS}.DateField", graphql=f"{_SCALARS}.Date"),
-        Scalar(name="Time", payload=datetime.time, model_field=f"{_MODELS}.TimeField", graphql=f"{_SCALARS}.Time"),
+        Scalar(name="Time", payload=PlainTime, model_field=f"{_MODELS}.TimeField", graphql=f"{_SCALARS}.Time"),
         Scalar(
             name="Decimal",
             payload=decimal.Decimal,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -126,24 +126,40 @@ class Applier:
         elif operation == "update":
             manager.filter(pk=identity).update(**given) if given else None
         else:
-            manager.update_or_create(pk=identity, defaults=given)
+            # What is missing of a new entity is null, and refused where it is required: Django has "" for texts.
+            attributes = self._config.component.types[target].attributes
+            missing = {attribute.python_name: None for attribute in attributes if attribute.default is None}
+            manager.update_or_create(pk=identity, defaults=given, create_defaults=missing | given)
 
     def _create(self, handler: Handler, events: Sequence[Event]) -> None:
         """Store whole entities, replacing those that are there: applying twice is applying once."""
         self.handler = handler.name
         target = handler.apply.target if handler.apply else ""
-        model, entity = self._model(target), self._config.component.types[target]
+        is_unique = any(attribute.unique for attribute in self._config.component.types[target].attributes)
         # One statement cannot touch a row twice: of several events about one entity the last one counts.
         rows: dict[str, dict[str, Any]] = {}
         versions: dict[str, dict[str, int]] = {}
+        columns: tuple[str, ...] = ()
         for event in events:
             self._versions.see(event)
             identity = _identity(event)
-            rows[identity] = self._attributes(target, event)
             version = self._versions.of_row(target, identity, event)
+            if is_unique and rows and (identity in rows or tuple(version) != columns):
+                # Whether a value is another entity's is decided event by event, wherever a run begins and ends.
+                self._replace(target, rows, versions)
+                rows, versions = {}, {}
+            columns = tuple(version)
+            rows[identity] = self._attributes(target, event)
             # An event of another key leaves a version as it is, in the Cache too.
             versions[identity] = version or versions.get(identity, {})
-        names = [attribute.python_name for attribute in entity.attributes]
+        self._replace(target, rows, versions)
+
+    def _replace(
+        self, target: str, rows: Mapping[str, Mapping[str, Any]], versions: Mapping[str, Mapping[str, int]]
+    ) -> None:
+        """Store these rows, in a statement for those that have a version and one for those without."""
+        model = self._model(target)
+        names = [attribute.python_name for attribute in self._config.component.types[target].attributes]
         for columns in dict.fromkeys(map(tuple, versions.values())):
             made = [
                 model(pk=identity, **row, **versions[identity])

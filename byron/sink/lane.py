@@ -21,7 +21,7 @@ from byron.cache.checkpoint import (
     unfinished_attempts,
 )
 from byron.cache.members import living_members
-from byron.cache.trouble import is_trouble, remedy_for
+from byron.cache.trouble import is_trouble, lacks_right, remedy_for
 from byron.conf import byron_settings
 from byron.events.codec import message_id
 from byron.events.event import StoredMessage
@@ -225,7 +225,14 @@ class LaneWorker:
         return note_attempt(alias, self.lane.consumer, slot, message.position, tries, owner=owner)
 
     def _wait_out(self, error: Exception) -> None:
-        if isinstance(error, BrokerError) or is_trouble(error, self._config.alias):
+        if lacks_right(error):
+            log.error(
+                "forbidden component=%s lane=%s error=%r remedy='grant the Sink what manage.py cacheroles says'",
+                self._config.label,
+                self.lane.name,
+                str(error),
+            )
+        elif isinstance(error, BrokerError) or is_trouble(error, self._config.alias):
             log.warning(
                 "waiting component=%s lane=%s error=%r%s",
                 self._config.label,

@@ -10,6 +10,7 @@ import pytest
 from graphql import GraphQLError, parse_value
 
 from byron.api import scalars
+from byron.exceptions import EventError
 from byron.testing import GraphQLFailure
 
 
@@ -105,7 +106,16 @@ def test_json_that_would_not_come_back_is_refused(value, message):
     with pytest.raises(GraphQLError) as caught:
         scalars.JSON.parse_value(value)
     assert str(caught.value) == message
-    with pytest.raises(GraphQLError):
+
+
+@pytest.mark.parametrize("value", [2**64, {"a\0": "\0"}, nested(101)], ids=["integer", "NUL", "levels"])
+def test_json_that_was_stored_once_is_given_as_it_is(value):
+    assert scalars.JSON.serialize(value) == value
+
+
+@pytest.mark.parametrize("value", [float("nan"), {"a": [float("-inf")]}])
+def test_what_json_cannot_say_is_not_given(value):
+    with pytest.raises(EventError, match="which JSON cannot hold"):
         scalars.JSON.serialize(value)
 
 

@@ -200,6 +200,22 @@ class TestSQLite:
         with pytest.raises(OperationalError, match="too many attached databases"):
             raw("PRAGMA query_only = OFF", f"ATTACH '{self.file}' AS again")
 
+    def test_no_function_of_the_driver_s_writes_either(self, tmp_path: Path) -> None:
+        raw("PRAGMA query_only = OFF")
+        driver = connections[ALIAS].connection
+        other = sqlite3.connect(":memory:")
+        for write in (
+            lambda: other.backup(driver),
+            lambda: driver.blobopen("library_author", "full_name", 1),
+            lambda: driver.executescript(f"BEGIN; {INSERT}; COMMIT"),
+            lambda: driver.execute(f"VACUUM INTO '{tmp_path / 'copy'}'"),
+        ):
+            with pytest.raises(sqlite3.Error):
+                write()
+            driver.rollback()
+        other.close()
+        assert not (tmp_path / "copy").exists()
+
     def test_a_connection_opened_by_hand_writes(self) -> None:
         """What only the file's permissions could prevent; see docs/howto/cache-roles.md."""
         with sqlite3.connect(self.file) as other:
@@ -267,7 +283,36 @@ MORE = (
     "CREATE SCHEMA another",
     "UPDATE byron_checkpoint SET position = 0",
     "DELETE FROM django_migrations",
+    "MERGE INTO library_author a USING library_author b ON false WHEN NOT MATCHED THEN INSERT VALUES ('2', 'x', NULL)",
+    "DO $$ BEGIN DELETE FROM library_author; END $$",
+    "CREATE FUNCTION another() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE TRIGGER another BEFORE UPDATE ON library_author EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "COMMENT ON TABLE library_author IS 'x'",
+    "DO $$ BEGIN LOCK TABLE library_author IN ACCESS EXCLUSIVE MODE; END $$",
+    "COPY library_author FROM PROGRAM 'true'",
+    "COPY library_author TO '/dev/null'",
+    "SET ROLE byron",
+    "SET SESSION AUTHORIZATION byron",
+    "ALTER ROLE reader CREATEROLE",
+    "CREATE ROLE another",
+    "CREATE EXTENSION file_fdw",
+    "ALTER DATABASE shared SET search_path = ''",
 )
+
+#: The same by functions: what a SELECT does besides, it may not do either.
+BY_FUNCTIONS = (
+    "SELECT * FROM library_author FOR UPDATE",
+    "SELECT nextval('byron_parked_event_id_seq')",
+    "SELECT setval('byron_parked_event_id_seq', 1)",
+    "SELECT pg_read_file('postgresql.conf')",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'byron'",
+)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 def test_what_the_connection_cannot_stop_on_postgresql_the_user_s_rights_do(
@@ -286,6 +331,13 @@ def test_what_the_connection_cannot_stop_on_postgresql_the_user_s_rights_do(
             if not write.startswith("WITH"):
                 assert "Emit an event" in str(caught.value)
             connections[ALIAS].close()
+    for read in BY_FUNCTIONS:
+        raw(*ESCAPES[0])
+        with connected(server, "shared") as other, pytest.raises((CacheWriteError, DatabaseError)) as caught:
+            other.execute("SELECT 1")
+            raw(read)
+        assert "42501" in [getattr(each, "sqlstate", None) for each in _causes(caught.value)], read
+        connections[ALIAS].close()
     raw("SET default_transaction_read_only = off")
     with suppress(DatabaseError, CacheWriteError):
         # PostgreSQL only warns that no right was granted.

@@ -1,0 +1,60 @@
+"""What a value must be besides being of its type, so that every Cache holds it and gives it back as it was."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import math
+from collections.abc import Callable
+from typing import Any
+
+#: Digits before or after the point, at most: far within what PostgreSQL's numeric stores.
+LARGEST_EXPONENT = 1000
+
+#: Integers within JSON that the log and every Cache hold exactly.
+SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**64 - 1
+
+#: Levels of objects and lists within JSON.
+DEEPEST = 100
+
+
+def check_moment(moment: datetime.datetime) -> None:
+    """Raise ValueError for a moment that the calendar has no place for in UTC, in which Caches keep it."""
+    if 1 < moment.year < datetime.MAXYEAR:
+        return
+    try:
+        moment.astimezone(datetime.UTC)
+    except OverflowError as error:
+        raise ValueError(f"{moment.isoformat()} is outside of the years 1 to 9999 in UTC.") from error
+
+
+def check_decimal(number: decimal.Decimal) -> None:
+    """Raise ValueError for a decimal that is no number, or has more digits than every Cache stores."""
+    if not number.is_finite():
+        raise ValueError(f"{number} is no number.")
+    if len(number.as_tuple().digits) > LARGEST_EXPONENT or abs(number.adjusted()) > LARGEST_EXPONENT:
+        raise ValueError(f"Decimals have {LARGEST_EXPONENT} digits and exponents to {LARGEST_EXPONENT} at most.")
+
+
+def check_json(value: Any, level: int = 0) -> None:
+    """Raise ValueError for a JSON value that would not come back as it is from every Cache."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise ValueError("JSON takes no character U+0000, which not every Cache can store.")
+    elif isinstance(value, dict | list | tuple):
+        if level >= DEEPEST:
+            raise ValueError(f"JSON takes {DEEPEST} levels at most.")
+        if isinstance(value, dict):
+            for key in value:
+                check_json(key)
+        for item in value.values() if isinstance(value, dict) else value:
+            check_json(item, level + 1)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError("JSON takes finite numbers.")
+    elif isinstance(value, int) and not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
+        raise ValueError("JSON takes integers of 64 bits; write larger ones as strings.")
+
+
+#: By the names of the scalars whose types alone let too much pass.
+CHECKS: dict[str, Callable[[Any], None]] = {"DateTime": check_moment, "Decimal": check_decimal, "JSON": check_json}
