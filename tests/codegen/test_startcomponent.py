@@ -32,6 +32,7 @@ EXAMPLE_TREE = [
     "config/wsgi.py",
     "deploy/.env.example",
     "deploy/Dockerfile",
+    "deploy/compose.system.yaml",
     "deploy/compose.yaml",
     "deploy/k8s/base/account.yaml",
     "deploy/k8s/base/api.yaml",
