@@ -10,29 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from types import GenericAlias
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
 
 from byron.events.codec import decode, decode_untyped, encode, encode_payload
 from byron.events.event import Event, Message, StoredMessage
+from byron.events.nested import plain, with_wire_names
+from byron.events.structs import PayloadStructs
 from byron.events.subjects import split_subject
 from byron.exceptions import EventError
 from byron.schema.defaults import plain_default
 from byron.schema.model import Attribute, Component, InputAttribute, InputType, ObjectType
 from byron.schema.names import snake_case
-from byron.schema.type_ref import TypeRef
-from byron.schema.types import LONGEST_ID, SCALARS, WITHOUT_NUL
-from byron.schema.values import CHECKS
 
 _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 
 #: The defaults of a shape by name, and its attributes of input types.
 _Fillable = tuple[Mapping[str, msgspec.Raw], Sequence[Attribute | InputAttribute]]
-
-EntityId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID, pattern=WITHOUT_NUL)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +45,8 @@ class _Form:
     decoder: msgspec.json.Decoder[Any]
     wire_names: Mapping[str, str]
     python_names: Mapping[str, str]
+    #: The attributes that hold groups of others.
+    groups: Sequence[Attribute | InputAttribute]
     #: The names, as JSON has them, that attributes had before; empty when none was renamed.
     old_names: tuple[bytes, ...]
     #: Whether any attribute has a default that may have to be filled in.
@@ -67,8 +65,7 @@ class PayloadCodec:
 
     def __init__(self, component: Component) -> None:
         self._component = component
-        self._structs: dict[tuple[str, bool], type[msgspec.Struct]] = {}
-        self._building: set[str] = set()
+        self._structs = PayloadStructs(component)
         self._forms: dict[str, _Form | None] = {}
         self._fillables: dict[str, _Fillable] = {}
 
@@ -92,6 +89,8 @@ class PayloadCodec:
         form = self._form(event)
         if form is None:
             return encode_payload(payload)
+        if form.groups:
+            payload = with_wire_names(payload, form.groups, self._component)
         body = encode_payload({form.wire_names.get(key, key): value for key, value in payload.items()})
         if form.whole and form.fills:
             body = self._filled(form.shape, body, nulls=False)
@@ -115,7 +114,8 @@ class PayloadCodec:
         if form.strict and checked is not None:
             decoded = msgspec.structs.asdict(checked)
             # What the payload leaves out is not there: an update of some attributes leaves the others alone.
-            return {name: value for name, value in decoded.items() if value is not msgspec.UNSET}
+            given = {name: value for name, value in decoded.items() if value is not msgspec.UNSET}
+            return plain(given, form.groups, self._component) if form.groups else given
         names = form.python_names
         return {names.get(key, key): value for key, value in decode_untyped(body).items()}
 
@@ -214,7 +214,7 @@ class PayloadCodec:
 
     def _make_form(self, event: str, shape: ObjectType | InputType, strict: bool) -> _Form:
         part, whole = self._component.carries_part(event), self._component.carries_whole(event)
-        struct = self._make_struct(shape, strict, True) if part else self._struct(shape, strict)
+        struct = self._structs.part(shape, strict=strict) if part else self._structs.whole(shape, strict=strict)
         attributes = list(self._attributes_within(shape))
         old_names = dict.fromkeys(name for attribute in attributes for name in attribute.renamed_from)
         return _Form(
@@ -225,80 +225,8 @@ class PayloadCodec:
             decoder=msgspec.json.Decoder(struct),
             wire_names={attribute.python_name: attribute.name for attribute in shape.attributes},
             python_names={attribute.name: attribute.python_name for attribute in shape.attributes},
+            groups=[each for each in shape.attributes if each.type.name in self._component.inputs],
             old_names=tuple(f'"{name}"'.encode() for name in old_names),
             fills=any(attribute.type.required and attribute.default is not None for attribute in attributes),
             shape=shape,
         )
-
-    def _struct(self, shape: ObjectType | InputType, strict: bool) -> type[msgspec.Struct]:
-        known = self._structs.get((shape.name, strict))
-        if known is None:
-            self._building.add(shape.name)
-            known = self._make_struct(shape, strict, False)
-            self._building.discard(shape.name)
-            self._structs[shape.name, strict] = known
-        return known
-
-    def _make_struct(self, shape: ObjectType | InputType, strict: bool, part: bool) -> type[msgspec.Struct]:
-        """Make the type of a payload; in that of a `part` nothing needs to be there."""
-        fields: list[Any] = []
-        if isinstance(shape, ObjectType):
-            fields.append(_field("id", EntityId, required=not part))
-        for attribute in shape.attributes:
-            annotation = self._annotation(attribute.type, strict)
-            fields.append(_field(attribute.python_name, annotation, required=attribute.type.required and not part))
-        checks = _checks(shape)
-        return msgspec.defstruct(
-            shape.name,
-            fields,
-            kw_only=True,
-            forbid_unknown_fields=strict,
-            rename={attribute.python_name: attribute.name for attribute in shape.attributes},
-            namespace={"__post_init__": checks} if checks else None,
-        )
-
-    def _annotation(self, reference: TypeRef, strict: bool) -> Any:
-        item = self._item(reference.name, strict)
-        if reference.is_list:
-            item = GenericAlias(list, (item if reference.items_required else item | None,))
-        return item if reference.required or item is Any else item | None
-
-    def _item(self, name: str, strict: bool) -> Any:
-        component = self._component
-        if name in component.types:
-            return EntityId
-        if name in component.enums:
-            return Literal[tuple(component.enums[name].values)]
-        if name in component.inputs:
-            # An input may contain itself, in a list or as an optional: that deep, any object will do.
-            return dict[str, Any] if name in self._building else self._struct(component.inputs[name], strict)
-        return SCALARS[name].payload
-
-
-def _field(name: str, annotation: Any, *, required: bool) -> tuple[Any, ...]:
-    return (name, annotation) if required else (name, annotation | msgspec.UnsetType, msgspec.UNSET)
-
-
-def _checks(shape: ObjectType | InputType) -> Callable[[Any], None] | None:
-    """Return what looks at a payload's values once they have their types, if any of them needs it."""
-    checks = [
-        (attribute.python_name, attribute.name, attribute.type, CHECKS[attribute.type.name])
-        for attribute in shape.attributes
-        if attribute.type.name in CHECKS
-    ]
-
-    def check(payload: Any) -> None:
-        for python_name, name, kind, check_value in checks:
-            value = getattr(payload, python_name)
-            is_list = kind.is_list and isinstance(value, list)
-            for item in value if is_list else (value,):
-                if item is None and (kind.items_required if is_list else kind.required):
-                    # Only JSON gets here with it: any value is of its type.
-                    raise ValueError(f"{name}: null is not among the values of {kind}.")
-                if item is not None and item is not msgspec.UNSET:
-                    try:
-                        check_value(item)
-                    except ValueError as error:
-                        raise ValueError(f"{name}: {error}") from error
-
-    return check if checks else None
