@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 #: What is written down of the environment of a call.
-VARIABLES = ("API_PORT", "BROKER_PASSWORD", "SECRET_KEY", "SYSTEM_BROKER_PASSWORD")
+VARIABLES = ("API_PORT", "BROKER_PASSWORD", "SECRET_KEY", "SYSTEM_BROKER_PASSWORD", "SYSTEM_RECEIPT_KEY")
 
 
 class FakeDocker:

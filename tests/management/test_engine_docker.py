@@ -84,6 +84,8 @@ def test_a_system_has_one_broker_goes_up_and_down_and_both_may_be_repeated(shop,
     [broker] = docker.calls(state / "docker-engine/calisto", "up")
     passwords = {docker.calls(each.path, "up")[0]["SYSTEM_BROKER_PASSWORD"] for each in (shop, bank)}
     assert passwords == {broker["BROKER_PASSWORD"]}
+    [receipts] = {docker.calls(each.path, "up")[0]["SYSTEM_RECEIPT_KEY"] for each in (shop, bank)}
+    assert len(receipts) == 64
 
 
 def test_each_project_has_a_port_of_its_own_and_keeps_it(shop, bank, docker):

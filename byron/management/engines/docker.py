@@ -6,6 +6,7 @@ out and lets the containers into the network of their system, where `container_b
 
 from __future__ import annotations
 
+import hmac
 import os
 import re
 import secrets
@@ -72,7 +73,10 @@ class DockerEngine(Engine):
         project, facts = order.project, self.facts(order.project)
         environment = {"API_PORT": str(order.port)} if order.port else {}
         if facts["broker"] == "container":
-            environment["SYSTEM_BROKER_PASSWORD"] = broker_password(self.root, facts["namespaces"][0]) or ""
+            password = broker_password(self.root, facts["namespaces"][0]) or ""
+            # Who knows the broker's password may publish anything: no need for one more secret.
+            receipts = hmac.digest(password.encode(), b"receipts", "sha256").hex()
+            environment |= {"SYSTEM_BROKER_PASSWORD": password, "SYSTEM_RECEIPT_KEY": receipts}
         compose = self._compose(project, **environment)
         say(project.name, "building and starting containers")
         try:

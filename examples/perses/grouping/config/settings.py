@@ -54,6 +54,9 @@ BYRON_BROKER_CA = env.str("BYRON_BROKER_CA", default="")
 # Events of different keys are applied side by side in so many lanes, which several runsink processes share.
 BYRON_SINK_LANES = env.int("BYRON_SINK_LANES", default=1)
 
+# What receipts are signed with: the same for all components of a system, so that each takes the others'.
+BYRON_RECEIPT_KEY = env.str("BYRON_RECEIPT_KEY", default="")
+
 # Who is asking. Keys of a JWKS file or https:// address; tokens must be made for this audience, by this issuer.
 BYRON_JWT_KEYS = env.str("BYRON_JWT_KEYS", default="")
 BYRON_JWT_AUDIENCE = env.str("BYRON_JWT_AUDIENCE", default="")
