@@ -76,9 +76,14 @@ def is_trouble(error: BaseException, alias: str) -> bool:
 def is_unavailable(error: BaseException, alias: str) -> bool:
     """Whether an error tells a reader that the database is away for now.
 
-    That a connection may only read is no trouble there, nor is a missing right: whoever meets them has tried to write.
+    That a connection may only read is no trouble there, nor is PostgreSQL's missing right: whoever meets them has tried
+    to write. On MongoDB a reader meets that one, too, as long as a new collection has no rights.
     """
-    return is_trouble(error, alias) and not is_refused_write(error) and not lacks_right(error)
+    if is_refused_write(error) or any(
+        getattr(each, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE for each in _chain(error)
+    ):
+        return False
+    return is_trouble(error, alias)
 
 
 def is_refused_write(error: BaseException) -> bool:

@@ -58,9 +58,9 @@ class Declarations:
 
     def payload_of(self, event: EventType) -> ObjectType | InputType | None:
         """Return the shape of a declared payload, or None when there is none, or not all is known of it."""
-        if event.payload is None or self.type_in_doubt(event.payload):
-            return event.inline
-        return self.shapes.get(event.payload)
+        if event.payload is None:
+            return None if self.in_doubt("events", event.name) else event.inline
+        return None if self.type_in_doubt(event.payload) else self.shapes.get(event.payload)
 
     def unknown(self, path: Path, name: str, known: Mapping[str, object]) -> Found:
         """Find that a type is none of those known here."""

@@ -36,7 +36,8 @@ class Parsed:
     `component` is None when not even a part could. `document` is the one that its paths refer to.
     `doubtful` holds section and name of declarations of which a part was set aside, names without
     regard to case: what depends on their being complete is not to be judged. `lost` holds the
-    sections with declarations whose very name cannot be used.
+    sections with declarations whose very name cannot be used; `stand_in` is how the names begin that are there in
+    place of such names.
     """
 
     component: Component | None
@@ -44,6 +45,7 @@ class Parsed:
     problems: list[Problem]
     doubtful: frozenset[tuple[str, str]] = frozenset()
     lost: frozenset[str] = frozenset()
+    stand_in: str | None = None
 
 
 def parse(document: Document) -> Parsed:
@@ -56,7 +58,8 @@ def parse(document: Document) -> Parsed:
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=True)
         else:
-            return Parsed(component, document, problems, frozenset(repair.doubtful), frozenset(repair.lost))
+            doubtful, lost = frozenset(repair.doubtful), frozenset(repair.lost)
+            return Parsed(component, document, problems, doubtful, lost, repair.prefix)
         hopeless = len(details) > MOST_PROBLEMS
         details = details[: 2 * MOST_PROBLEMS]  # at least every second one is no follow-up
         renamed = _misspelt(details, document)

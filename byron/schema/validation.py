@@ -34,7 +34,9 @@ def validate(parsed: Parsed) -> list[Problem]:
     if parsed.component is None:
         return []
     declarations = Declarations(parsed.component, parsed.doubtful, parsed.lost)
-    found = chain.from_iterable(check(declarations) for check in _CHECKS)
+    every = chain.from_iterable(check(declarations) for check in _CHECKS)
+    # Nobody wrote the stand-ins, and what they stand for is a problem already.
+    found = (finding for finding in every if parsed.stand_in is None or parsed.stand_in not in finding[2])
     return [_problem(parsed.document, finding) for finding in islice(found, MOST_PROBLEMS)]
 
 

@@ -53,6 +53,7 @@ class Applier:
         caller's transaction is to be rolled back then.
         """
         self._versions.forget()
+        self.handler = ""
         done = self._apply(items, enough)
         self._versions.store()
         return done
@@ -120,16 +121,17 @@ class Applier:
             return
         manager = self._model(target)._default_manager
         identity = _identity(event)
+        rows = manager.filter(pk=identity)
         given = self._attributes(target, event) | self._versions.of_row(target, identity, event)
         if operation == "delete":
-            manager.filter(pk=identity).delete()
-        elif operation == "update":
-            manager.filter(pk=identity).update(**given) if given else None
+            rows.delete()
+        elif operation == "update" or rows.select_for_update().exists():
+            rows.update(**given) if given else None
         else:
             # What is missing of a new entity is null, and refused where it is required: Django has "" for texts.
             attributes = self._config.component.types[target].attributes
             missing = {attribute.python_name: None for attribute in attributes if attribute.default is None}
-            manager.update_or_create(pk=identity, defaults=given, create_defaults=missing | given)
+            manager.create(pk=identity, **missing | given)
 
     def _create(self, handler: Handler, events: Sequence[Event]) -> None:
         """Store whole entities, replacing those that are there: applying twice is applying once."""

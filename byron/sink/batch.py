@@ -347,8 +347,9 @@ class BatchApplier:
         stored with its checkpoint, so it does not matter where a process ends.
         """
         if len(items) == 1:
-            self._set_aside(items[0], self._problem(error))
-            return items[0].message.position
+            [item] = items
+            self._set_aside(item, item.problem if isinstance(item, _Broken) else self._problem(error))
+            return item.message.position
         position = 0
         for half in (items[: len(items) // 2], items[len(items) // 2 :]):
             try:

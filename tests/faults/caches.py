@@ -22,6 +22,8 @@ class Cache(ABC):
 
     #: What the driver raises while the database cannot be reached.
     away: ClassVar[type[Exception]]
+    #: Entries that keep a Sink busy for some seconds.
+    plenty: ClassVar[int] = 5000
 
     @abstractmethod
     def read(self, table: str, *columns: str) -> list[tuple[Any, ...]]:
@@ -169,6 +171,8 @@ class PostgresCache(_SqlCache, ServedCache):
 
 class MongoCache(ServedCache):
     """A Cache on a mongod that takes commands for tests."""
+
+    plenty = 1500
 
     def __init__(self, server: MongoServer, name: str) -> None:
         from pymongo.errors import PyMongoError

@@ -106,19 +106,20 @@ def consumers(ledger: Ledger) -> list[str]:
 
 
 def test_a_consumer_deleted_at_the_broker_is_made_again_where_the_cache_is(any_ledger, figure):
-    any_ledger.publish(1500)
+    plenty = any_ledger.cache.plenty
+    any_ledger.publish(plenty)
     sink = any_ledger.sink()
 
     for _ in range(3):
         any_ledger.wait_applied(any_ledger.cache.applied() + 100)
         wait_for(lambda: CONSUMER in consumers(any_ledger), "the consumer to be there again")
         jetstream(any_ledger.server, f"CONSUMER.DELETE.{STREAM}.{CONSUMER}")
-    any_ledger.wait_applied(1500)
+    any_ledger.wait_applied(plenty)
     wait_for(lambda: CONSUMER in consumers(any_ledger), "the consumer to be there again")
     # Nothing is on its way now, so that only the broker's word tells of the loss.
     jetstream(any_ledger.server, f"CONSUMER.DELETE.{STREAM}.{CONSUMER}")
     any_ledger.publish(100)
-    seconds = any_ledger.wait_applied(1600)
+    seconds = any_ledger.wait_applied(plenty + 100)
 
     figure("went on after", seconds)
     assert seconds < BACK

@@ -342,8 +342,6 @@ def test_logs_without_paths_are_those_of_all_that_is_up(shop, bank, brokers, cap
     call_command("component", "logs")
 
     assert {line.split()[1] for line in capsys.readouterr().out.splitlines()} == {"shop", "bank"}
-    with pytest.raises(CommandError, match="Name projects: `byron component logs --engine docker PATH…`"):
-        call_command("component", "logs", engine="docker")
 
 
 def test_logs_of_what_is_not_up_are_refused(shop):
