@@ -63,6 +63,16 @@ def test_a_value_that_was_taken_for_a_while_is_refused_however_events_are_fetche
     assert [position for position, _ in bench.states] == [2]
 
 
+def test_what_is_set_aside_says_the_same_everywhere(bench: Workbench) -> None:
+    bench.publish("author.seen", {"id": "1", "fullName": "Ada"})
+    bench.publish("author.seen", {"id": "2", "fullName": "Ada"})
+    bench.publish_raw("shelf.made", b"{}", key="3")
+    bench.run()
+
+    told = [(each.position, each.error.partition(":")[0], bool(each.handler)) for each in bench.parked]
+    assert told == [(2, "IntegrityError", True), (3, "EventError", False)]
+
+
 def test_what_is_missing_of_a_new_entity_is_not_an_empty_text(bench: Workbench) -> None:
     bench.publish("author.seen", {"id": "1", "bornOn": "2024-02-29"})
     bench.publish("author.seen", {"id": "2", "fullName": "Ada"})
