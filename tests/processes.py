@@ -17,10 +17,23 @@ from typing import Any
 
 import pytest
 
-from byron.broker.ports import free_port
+from byron.broker import ports
 
 #: Seconds that anything may take before a test gives up on it.
 PATIENCE = 30.0
+
+
+_given: set[int] = set()
+
+
+def free_port() -> int:
+    """Return a port that no other test gets, in no other worker of this run either: servers start some time later."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    share = len(ports.OTHERS) // 4
+    while (port := ports.free_port(ports.OTHERS[share * (worker % 4) :][:share])) in _given:
+        pass
+    _given.add(port)
+    return port
 
 
 def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = PATIENCE) -> Any:

@@ -9,7 +9,7 @@ _HOST = "127.0.0.1"
 
 #: Ports that systems give to no outgoing connection. From the range where they do, any connection may take a server's
 #: port while the server is away for a moment, even one that looks for this very server: it reaches itself then.
-_QUIET = range(20_000, 32_768)
+BROKERS, OTHERS = range(20_000, 26_000), range(26_000, 32_768)
 
 _TRIES = 100
 
@@ -28,12 +28,13 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_port() -> int:
+def free_port(among: range = OTHERS) -> int:
     """Return a port for a server that may be away for a moment and finds it free afterwards.
 
-    By chance, so that several that look at the same time find different ones. Raises OSError when all are taken.
+    By chance, so that several that look at the same time find different ones; and the embedded broker looks elsewhere
+    than others, whose ports are chosen before it starts. Raises OSError when all are taken.
     """
-    for port in random.SystemRandom().sample(_QUIET, _TRIES):
+    for port in random.SystemRandom().sample(among, _TRIES):
         if is_free(port):
             return port
-    raise OSError(f"No port between {_QUIET.start} and {_QUIET.stop - 1} is free, of {_TRIES} that were tried.")
+    raise OSError(f"No port between {among.start} and {among.stop - 1} is free, of {_TRIES} that were tried.")

@@ -16,7 +16,7 @@ from time import monotonic, sleep
 
 from filelock import FileLock, Timeout
 
-from byron.broker.ports import free_port, is_free
+from byron.broker.ports import BROKERS, free_port, is_free
 from byron.conf import byron_settings
 from byron.exceptions import BrokerError
 
@@ -187,7 +187,7 @@ class ServerState:
                 f"An embedded broker of namespace {self.namespace!r} listens on port {remembered}, but its process "
                 f"is not on record in {self.directory}. End that nats-server and try again."
             )
-        return free_port()
+        return free_port(BROKERS)
 
 
 class _Lock(FileLock):

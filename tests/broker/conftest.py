@@ -12,9 +12,9 @@ from uuid import uuid4
 
 import pytest
 
-from byron.broker.ports import free_port
 from byron.broker.server import find_binary
 from tests.broker.conformance import eventually
+from tests.processes import free_port
 
 _CONFIGURATION = """
 listen: "127.0.0.1:{port}"

@@ -20,7 +20,6 @@ from django.core.exceptions import ImproperlyConfigured
 from byron.broker.access import Access, configured_access, new_seed, read_seed
 from byron.broker.nats import NatsBroker
 from byron.broker.nats_api import call_api
-from byron.broker.ports import free_port
 from byron.broker.rights import Deployable, readers_of
 from byron.broker.server import find_binary
 from byron.codegen.nats import IMPORTED_API
@@ -36,6 +35,7 @@ from byron.exceptions import (
 from byron.management.broker_rights import Wanted, find_deployables, write_configuration
 from byron.schema.reader import parse_component
 from tests.broker.conformance import TIMEOUT, eventually, positions
+from tests.processes import free_port
 
 pytestmark = pytest.mark.broker
 
