@@ -24,7 +24,7 @@ def project(tmp_path_factory) -> Path:
 
 
 def test_the_schema_is_the_generated_one(project):
-    [schema] = blocks("yaml")
+    schema, _ = blocks("yaml")
 
     assert (project / "students/schema.yaml").read_text().strip() == schema.strip()
 
@@ -46,3 +46,20 @@ def test_the_mistakes_are_told_as_shown(project, tmp_path):
     checked = byron_admin("schema", "schema.yaml", directory=tmp_path, check=False)
 
     assert checked.stderr.strip() == shown.strip()
+
+
+def test_the_second_component_takes_what_the_first_announces(tmp_path):
+    _, schema = blocks("yaml")
+    (tmp_path / "mentors.yaml").write_text(schema)
+    byron_admin("startcomponent", "mentors", "--schema", "mentors.yaml", directory=tmp_path)
+    (tmp_path / "mentors/mentors/tests/test_readme.py").write_text(
+        """from byron.testing import event
+
+def test_students(component):
+    component.given(event("new.student", id="1", name="Ada", course="Mathematics", ingress=1832))
+    component.settle()
+    assert component.query("getMentees") == [{"id": "1", "name": "Ada"}]
+"""
+    )
+
+    assert " passed" in run(["-m", "pytest", "-q", "-p", "no:cacheprovider"], tmp_path / "mentors", tmp_path).stdout
