@@ -13,7 +13,7 @@ from byron.codegen.fields import model_fields
 from byron.codegen.graphql import graphql_source
 from byron.codegen.migrations import NewMigration
 from byron.codegen.plan import Owner, PlannedFile
-from byron.codegen.stubs import creation_of, entity_of, round_trip
+from byron.codegen.stubs import creation_of, entity_of, lists, round_trip
 from byron.codegen.templates import COMPONENT, format_python, render
 from byron.schema.defaults import plain_default
 from byron.schema.model import Command, Component, ObjectType
@@ -100,7 +100,7 @@ def _command_context(component: Component, command: Command, label: str) -> dict
         "creation": creation,
         "unique": unique,
         "unset": _unset(component, command, creation.entity) if creation else {},
-        "lists": command.type == "query" and entity is not None and command.return_type.is_list,
+        "lists": entity is not None and lists(component, command, entity),
         "gets": command.type == "query" and entity is not None and [p.name for p in command.parameters] == ["id"],
     }
 

@@ -73,6 +73,22 @@ def _matches(component: Component, given: TypeRef, wanted: TypeRef) -> bool:
     return given.name == name and given.is_list == wanted.is_list and (given.required or not wanted.required)
 
 
+def lists(component: Component, query: Command, entity: ObjectType) -> bool:
+    """Whether a query returns a list of entities, all of them or those whose attributes are what it is given."""
+    wanted = {attribute.name: attribute.type for attribute in entity.attributes}
+    return (
+        query.type == "query"
+        and query.return_type.is_list
+        and all(
+            each.type.required
+            and not each.type.is_list
+            and each.name in wanted
+            and _matches(component, each.type, wanted[each.name])
+            for each in query.parameters
+        )
+    )
+
+
 def stores(component: Component, creation: Creation) -> bool:
     """Whether a first handler of this component puts the created entity into the Cache."""
     for handler in component.handlers.get(creation.event, ()):

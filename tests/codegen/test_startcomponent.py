@@ -228,6 +228,8 @@ content:
     - {name: Club, attributes: [{name: title, type: "String!"}]}
   commands:
     - {name: getClubs, type: query, returnType: "[Club!]!"}
+    - {name: getClubsOf, type: query, returnType: "[Club!]!", parameters: [{name: title, type: "String!"}]}
+    - {name: findClubs, type: query, returnType: "[Club!]!", parameters: [{name: words, type: "String!"}]}
     - {name: countClubs, type: query, returnType: "Int!", hooks: {before: [askNicely]}}
     - {name: joinClub, type: mutation, returnType: "Boolean!"}
   handlers:
@@ -241,6 +243,7 @@ content:
     assert made.stdout.splitlines() == [
         "Made clubs",
         "To be written by you:",
+        "  clubs/clubs/api/commands/find_clubs.py       query findClubs",
         "  clubs/clubs/api/commands/count_clubs.py      query countClubs",
         "  clubs/clubs/api/commands/join_club.py        mutation joinClub",
         "  clubs/clubs/sink/handlers/weather_turned.py  handler of weather.turned",
@@ -250,8 +253,9 @@ content:
         "  python manage.py dev",
         "  python -m pytest",
     ]
-    for line in made.stdout.splitlines()[2:6]:
+    for line in made.stdout.splitlines()[2:7]:
         assert (tmp_path / line.split()[0]).is_file()
+    assert "objects.filter(title=title)" in (tmp_path / "clubs/clubs/api/commands/get_clubs_of.py").read_text()
 
 
 def test_directory_is_refused_inside_a_project(tmp_path, settings):
