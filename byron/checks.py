@@ -194,7 +194,7 @@ def _component(config: ComponentConfig) -> Iterator[CheckMessage]:
         yield Error(f"The schema of {config.label} cannot be used.", hint=hint, id="byron.E004")
         return
     yield from _models(config)
-    yield from _functions(config)
+    yield from function_problems(config)
     if not config.component.content.handlers:
         yield Warning(
             f"The component {config.label} handles no events, so its Cache stays empty.",
@@ -224,8 +224,8 @@ def _models(config: ComponentConfig) -> Iterator[CheckMessage]:
             )
 
 
-def _functions(config: ComponentConfig) -> Iterator[CheckMessage]:
-    """Check that every function is there and takes what it will be given."""
+def function_problems(config: ComponentConfig) -> Iterator[CheckMessage]:
+    """Check that every function of a component is there and takes what it will be given."""
     component, content = config.component, config.component.content
     for command in content.commands:
         if not command.is_declared:

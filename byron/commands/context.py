@@ -106,14 +106,15 @@ class Context(Hinting):
         """Return the time, with its zone. A test may stop it."""
         return now()
 
-    def claim(self, name: str, value: Any, *, id: str | None = None) -> None:
+    def claim(self, name: str, value: Any, *, id: str | None = None, message: str = "") -> None:
         """Make sure that no other mutation gets this value of a name, until the Cache tells who has it.
 
         `name` is a type's attribute, as in "Student.name", or any other text. An attribute's value is also looked for
         in the Cache, among the entities other than `id`. For any other name, ask the Cache after the claim, not before.
         None is no value, and free for all.
         `id` says for which entity the value is: that one may have it already, and may claim it again. Claims are given
-        back when the command emits nothing or fails. Raises CommandError with code CONFLICT when another has the
+        back when the command emits nothing or fails. `message` is what the client is told when another has the
+        value; by default the name and the value. Raises CommandError with code CONFLICT when another has the
         value, and with CACHE_BEHIND when the Sink is too far behind to tell; LookupError for an attribute that the
         type does not have; TypeError for a value that is no text, number, date, time or UUID.
         """
@@ -122,7 +123,7 @@ class Context(Hinting):
         kind, _, attribute = name.partition(".")
         entity = self.config.component.types.get(kind)
         if entity is None:
-            self.claims.take(name, value, id, lambda: False, f'{name} "{value}" is taken.')
+            self.claims.take(name, value, id, lambda: False, message or f'{name} "{value}" is taken.')
             return
         if attribute not in entity.attribute:
             raise LookupError(
@@ -136,7 +137,7 @@ class Context(Hinting):
             cast("_Field", model._meta.get_field(column)).to_python(value),
             id,
             (others if id is None else others.exclude(pk=id)).exists,
-            f'{kind} with {attribute} "{value}" already exists.',
+            message or f'{kind} with {attribute} "{value}" already exists.',
         )
 
     def emit(self, name: str, payload: Mapping[str, Any] | models.Model, *, key: str | None = None) -> Event:

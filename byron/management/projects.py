@@ -88,8 +88,11 @@ class Project:
         return facts
 
 
-def find_projects(paths: Sequence[str]) -> list[Project]:
-    """Return the project of each path, each once. Raises ProjectError, which names every path that is none."""
+def find_projects(paths: Sequence[str], known: Sequence[Project] = ()) -> list[Project]:
+    """Return the project of each path, each once, or of the name of one of those that are `known`.
+
+    Raises ProjectError, which names every path that is none.
+    """
     found: dict[Path, Project] = {}
     problems = []
     for path in paths:
@@ -98,8 +101,15 @@ def find_projects(paths: Sequence[str]) -> list[Project]:
             folder = folder.parent
         if (folder / "manage.py").is_file():
             found[folder] = Project(folder)
+        elif len(named := [project for project in known if project.name == path]) == 1:
+            found[named[0].path] = named[0]
+        elif named:
+            places = " or ".join(str(project.path) for project in named)
+            problems.append(f"{path} is the name of several projects; name one's folder: {places}.")
         elif not Path(path).exists():
-            problems.append(f"{path} does not exist.")
+            problems.append(
+                f"{path} is no folder that exists{', nor the name of a project that is up' if known else ''}."
+            )
         else:
             problems.append(
                 f"{path} is no project: it has no manage.py. Name a project's folder, or a component's folder in one."

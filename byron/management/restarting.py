@@ -12,7 +12,7 @@ from byron.management.engines.base import Order
 from byron.management.projects import find_projects
 from byron.management.report import Steps
 from byron.management.running import engine_of
-from byron.management.system import describe_up
+from byron.management.system import describe_up, tell_parked
 
 
 def restart(options: dict[str, Any]) -> None:
@@ -21,10 +21,12 @@ def restart(options: dict[str, Any]) -> None:
     if options["port"] and (len(options["paths"]) > 1 or (only and "api" not in only)):
         raise CommandError("--port is for the API of one PATH.")
     try:
-        engine, projects = engine_of(options), find_projects(options["paths"])
+        engine = engine_of(options)
+        projects = find_projects(options["paths"], engine.projects())
         with Steps(Console(highlight=False)) as steps:
             for project in projects:
                 row = engine.restart(Order(project=project, port=options["port"]), only, steps.say)
                 steps.done(project.name, f"restarted, {describe_up(row)}")
+                tell_parked(row, steps)
     except ByronError as error:
         raise CommandError(str(error)) from error

@@ -21,6 +21,7 @@ from byron.management.projects import Project, find_projects
 from byron.management.report import Lines, Steps, as_json, show_table
 from byron.management.set_aside import with_parked
 from byron.management.system import Brought, Interrupted, System, deaf, interruptible
+from byron.schema.problems import listed
 
 #: Exit status of `status` when something is not up.
 NOT_UP = 3
@@ -89,7 +90,7 @@ def take_down(options: dict[str, Any], *, brokers: bool) -> None:
         engine = engine_of(options)
         with Steps(Console(highlight=False)) as steps:
             if options["paths"]:
-                projects = find_projects(options["paths"])
+                projects = find_projects(options["paths"], engine.projects())
                 stop = _unneeded_brokers(engine, projects) if brokers else []
             else:
                 projects, stop = _everything(engine, options["namespace"])
@@ -104,7 +105,8 @@ def show_status(options: dict[str, Any]) -> None:
     """Print how projects are. Raises SystemExit when one is not up, and Django's CommandError."""
     try:
         engine = engine_of(options)
-        projects = find_projects(options["paths"]) if options["paths"] else engine.projects()
+        known = engine.projects()
+        projects = find_projects(options["paths"], known) if options["paths"] else known
         rows = with_parked([engine.status(project) for project in projects])
     except ByronError as error:
         raise CommandError(str(error)) from error
@@ -122,7 +124,8 @@ def show_status(options: dict[str, Any]) -> None:
                     markup=False,
                 )
     else:
-        console.print("Nothing is up.")
+        brokers = [str(broker.namespace) for broker in _brokers_on_record(engine) if broker.runs()]
+        console.print(f"No component is up; the broker of {listed(brokers)} is." if brokers else "Nothing is up.")
     if not rows or any(row.state != "up" for row in rows):
         raise SystemExit(NOT_UP)
 
@@ -132,7 +135,7 @@ def show_logs(options: dict[str, Any]) -> None:
     lines = Lines(Console(highlight=False))
     try:
         engine = engine_of(options)
-        projects = find_projects(options["paths"]) if options["paths"] else _all_known(engine)
+        projects = find_projects(options["paths"], engine.projects()) if options["paths"] else _all_known(engine)
         if not options["follow"]:
             found = [(line, project) for project in projects for line in engine.logs(project, last=options["lines"])]
             for line, project in sorted(found, key=lambda each: each[0].time):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from byron.exceptions import ByronError
@@ -176,10 +177,7 @@ class System:
     def _start(self, order: Order) -> None:
         row = self._engine.up(order, self._steps.say)
         self._steps.done(order.project.name, describe_up(row))
-        [known] = with_parked([row])
-        if known.parked:
-            events = "1 event is" if known.parked == 1 else f"{known.parked:,} events are"
-            self._steps.done(order.project.name, f"{events} set aside; `manage.py parked` shows them, in {row.project}")
+        tell_parked(row, self._steps)
 
     @staticmethod
     def _all(do: Callable[[Any], T], items: Sequence[Any], cancelled: threading.Event | None = None) -> list[T]:
@@ -208,6 +206,17 @@ class System:
 def describe_up(row: Row) -> str:
     """Return a project's state and address."""
     return f"{row.state}{_address(row)}"
+
+
+def tell_parked(row: Row, steps: Steps) -> None:
+    """Say how many events a project that is up has set aside, if there are any."""
+    [known] = with_parked([row])
+    if known.parked:
+        events, them = ("1 event is", "it") if known.parked == 1 else (f"{known.parked:,} events are", "them")
+        shown = (
+            f"`manage.py parked` shows {them} and `manage.py parked retry --all` tries {them} again, in {row.project}"
+        )
+        steps.done(Path(row.project).name, f"{events} set aside; {shown}")
 
 
 def _brokers(orders: Sequence[Order]) -> list[Broker]:

@@ -38,7 +38,10 @@ def _event(declarations: Declarations, event: EventType, path: Path) -> Found:
         yield (*path, "key"), "B019", f"{shape.name} has no attribute {quoted(event.key)} to be the key{hint}"
     elif declarations.is_sound(key) and not (key.required and _identifies(declarations, key)):
         message = f"the key {quoted(event.key)} is {quoted(str(key))}"
-        yield (*path, "key"), "B020", f"{message}; a key is required, no list, and neither an input nor JSON"
+        remedy = "a key is required, no list, and neither an input nor JSON"
+        if _identifies(declarations, key):
+            remedy = f'a key is required: write "{key}!"'
+        yield (*path, "key"), "B020", f"{message}; {remedy}"
 
 
 def _identifies(declarations: Declarations, key: TypeRef) -> bool:

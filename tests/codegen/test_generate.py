@@ -57,6 +57,19 @@ def test_check_fails_while_a_file_is_stale_and_writes_nothing(project, manage):
     assert (project / "pupils/models.py").read_text() == before
 
 
+def test_a_function_that_does_not_take_what_the_schema_gives_it_any_more_is_told(project, manage):
+    parameter = '- {name: ingress, type: "Int!"}\n\n  handlers:'
+    change(project, parameter, parameter.replace("\n\n", "\n        - {name: email, type: String}\n\n"))
+
+    finished = manage("generate")
+
+    told = [line for line in finished.stdout.splitlines() if "note" in line]
+    assert told == [
+        "  note createStudent of pupils cannot be called as schema.yaml declares it: got an unexpected keyword "
+        "argument 'email'. The function is given: ctx, name, course, ingress, email."
+    ]
+
+
 def test_a_new_command_gets_a_first_function_and_written_ones_stay(project, manage):
     written = project / "pupils/api/commands/create_student.py"
     written.write_text(written.read_text() + "\n# mine\n")

@@ -305,6 +305,18 @@ def test_any_text_can_be_claimed_and_nothing_is_free_for_all(written):
         written(claim)
 
 
+def test_a_claim_that_is_refused_says_what_the_command_wants_said(written):
+    def claim(ctx):
+        ctx.claim("seat", "hall/12A", message="Somebody sits there.")
+        ctx.emit("new.author", {"id": ctx.uuid(), "full_name": ctx.uuid(), "born_on": None})
+        return {"id": "1", "full_name": "Ada", "born_on": None}
+
+    written(claim)
+    with pytest.raises(CommandError, match="^Somebody sits there.$") as refusal:
+        written(claim)
+    assert refusal.value.code == "CONFLICT"
+
+
 def test_an_attribute_that_is_not_there_is_a_mistake(written):
     with pytest.raises(LookupError, match="Author has no attribute 'name'; schema.yaml declares fullName, bornOn"):
         written(lambda ctx: ctx.claim("Author.name", "Ada"))

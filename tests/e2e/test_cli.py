@@ -64,7 +64,7 @@ def test_two_components_come_up_talk_survive_a_crash_and_go_down_without_a_trace
     wait_for(lambda: status(place)[0]["restarts"]["api"] == 1, "the end of the API to be noticed")
     wait_for(lambda: auth.get("/healthz"), "the API to answer again")
     log = byron_admin("component", "logs", "-n", "500", "auth", directory=place).stdout
-    assert "api ended with -9: it starts again in 0.5 s" in log
+    assert "api ended by SIGKILL: it starts again in 0.5 s" in log
     assert "consuming component=auth" in log
 
     down = byron_admin("down", directory=place).stdout.splitlines()

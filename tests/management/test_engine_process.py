@@ -89,7 +89,7 @@ def test_a_process_that_ends_is_started_again_after_a_growing_pause(bench):
     assert after.pids["sink"] != before.pids["sink"]
     assert (after.pids["api"], after.restarts) == (before.pids["api"], {"api": 0, "sink": 2})
     told = [line for line in bench.log() if "starts again in" in line]
-    assert told == [f"byron sink ended with -9: it starts again in {pause} s" for pause in ("0.5", "1")]
+    assert told == [f"byron sink ended by SIGKILL: it starts again in {pause} s" for pause in ("0.5", "1")]
 
 
 def test_a_supervisor_that_is_killed_takes_all_with_it_and_status_tells(bench):

@@ -207,7 +207,10 @@ def test_events_set_aside_are_told_when_their_component_comes_up(shop, bank, bro
     up(shop, bank)
 
     told = [line for line in capsys.readouterr().out.splitlines() if "set aside" in line]
-    assert told == [f"shop: 1 event is set aside; `manage.py parked` shows them, in {shop.path}"]
+    assert told == [
+        "shop: 1 event is set aside; `manage.py parked` shows it and `manage.py parked retry --all` tries it again, "
+        f"in {shop.path}"
+    ]
 
 
 def test_restart_starts_each_process_anew_at_its_port_and_the_log_tells(shop, bank, brokers, capsys):
@@ -229,6 +232,36 @@ def test_restart_starts_each_process_anew_at_its_port_and_the_log_tells(shop, ba
     log = capsys.readouterr().out
     assert log.index("| up") < log.index("asked to restart api, sink") < log.index("api restarted, process")
     assert log.index("api restarted, process") < log.index("sink restarted, process")
+
+
+def test_a_restart_tells_what_is_still_set_aside(shop, brokers, capsys):
+    change(shop, parked=[2])
+    up(shop)
+    capsys.readouterr()
+
+    call_command("component", "restart", str(shop.path))
+
+    assert "shop: 2 events are set aside; `manage.py parked` shows them" in capsys.readouterr().out
+
+
+def test_what_is_up_can_be_named_without_its_path(shop, bank, brokers, capsys, tmp_path, monkeypatch):
+    up(shop, bank)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    capsys.readouterr()
+
+    with monkeypatch.context() as there:
+        there.chdir(elsewhere)
+        call_command("component", "logs", "shop")
+        assert {line.split()[1] for line in capsys.readouterr().out.splitlines()} == {"shop"}
+        call_command("component", "restart", "shop")
+        assert "shop: restarted" in capsys.readouterr().out
+        call_command("component", "status", "bank", "--json")
+        assert [row["component"] for row in json.loads(capsys.readouterr().out)] == ["bank"]
+        call_command("component", "down", "shop")
+        assert "shop: stopped" in capsys.readouterr().out
+        with pytest.raises(CommandError, match="shop is no folder that exists, nor the name of a project that is up"):
+            call_command("component", "down", "shop")
 
 
 def test_restart_takes_one_process_only_and_refuses_one_that_is_not_there(shop, brokers, capsys):
@@ -304,6 +337,16 @@ def test_a_restart_follows_what_the_schema_has_become(shop, brokers, capsys):
     change(shop, components=[component])
     call_command("component", "restart", str(shop.path))
     assert sorted(status(capsys)[1][0]["pids"]) == ["api", "sink", "supervisor"]
+
+
+def test_status_names_the_broker_that_runs_when_no_component_does(shop, brokers, capsys):
+    up(shop)
+    call_command("component", "down", str(shop.path))
+    capsys.readouterr()
+
+    with pytest.raises(SystemExit):
+        call_command("component", "status")
+    assert capsys.readouterr().out == "No component is up; the broker of market is.\n"
 
 
 def test_status_tells_of_a_supervisor_that_was_killed(shop, brokers, capsys):
@@ -447,8 +490,18 @@ def test_every_path_that_is_no_project_is_named(tmp_path):
 
     assert str(refused.value).splitlines() == [
         f"{tmp_path} is no project: it has no manage.py. Name a project's folder, or a component's folder in one.",
-        f"{tmp_path / 'none'} does not exist.",
+        f"{tmp_path / 'none'} is no folder that exists.",
     ]
+
+
+def test_a_name_stands_for_the_one_project_that_has_it(tmp_path):
+    known = [Project(tmp_path / folder) for folder in ("here/shop", "there/shop", "here/bank")]
+
+    assert find_projects(["bank"], known) == [known[2]]
+    with pytest.raises(
+        ProjectError, match=f"shop is the name of several projects; .* {known[0].path} or {known[1].path}"
+    ):
+        find_projects(["shop"], known)
 
 
 def test_a_project_is_run_by_its_own_environment_if_it_has_one(tmp_path):

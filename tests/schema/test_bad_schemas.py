@@ -1280,7 +1280,7 @@ EVENTS = [
             - {name: h, payload: I, key: a}
         """,
         '8:7: B019 I has no attribute "id" to be the key; add it, or name another with key:',
-        '9:34: B020 the key "b" is "Int"; a key is required, no list, and neither an input nor JSON',
+        '9:34: B020 the key "b" is "Int"; a key is required: write "Int!"',
         '10:34: B020 the key "c" is "JSON!"; a key is required, no list, and neither an input nor JSON',
     ),
     _bad(
@@ -1878,7 +1878,7 @@ VALUES = [
         '10:66: B012 unknown type "Strng"; did you mean "String"?',
         '10:81: B015 "class" is a Python keyword; choose another name',
         '11:22: B019 i has no attribute "code" to be the key; add it, or name another with key:',
-        '12:22: B020 the key "code" is "String"; a key is required, no list, and neither an input nor JSON',
+        '12:22: B020 the key "code" is "String"; a key is required: write "String!"',
         '13:63: B027 the default of "b" does not fit: 5 is no String; put it between quotes',
         '13:79: B026 "b" is a name in k still, so nothing else was renamed from it; remove it here, or there',
         "16:107: B022 l carries attributes of its own, and this command makes T; make them one",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from byron.checks import function_problems
 from byron.codegen.plan import Action
 from byron.codegen.project import installed_plans
 from byron.exceptions import GenerationError
@@ -24,7 +26,8 @@ class Command(BaseCommand):
         looking = options["check"] or options["dry_run"]
         stale = False
         try:
-            plans = installed_plans(require_components())
+            components = require_components()
+            plans = installed_plans(components)
             for changes, plan in [(plan.changes(), plan) for plan in plans]:
                 for change in changes:
                     if change.action is not Action.KEEP:
@@ -35,6 +38,10 @@ class Command(BaseCommand):
             if not looking:
                 for plan in plans:
                     plan.apply()
+                # First versions of functions may just have been written.
+                importlib.invalidate_caches()
+                for problem in (problem for config in components for problem in function_problems(config)):
+                    self.stdout.write(self.style.WARNING(f"  note {problem.msg} {problem.hint}"))
         except GenerationError as error:
             raise CommandError(str(error)) from error
         if not stale:
