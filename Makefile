@@ -33,7 +33,7 @@ fuzz: $(BIN)/.installed  ## Send what schemathesis makes up to a component's API
 scenarios: $(BIN)/.installed  ## Run the study case's three scenarios on real processes, with a report.
 	$(BIN)/python examples/perses/scenarios.py $(if $(ROUNDS),--rounds $(ROUNDS))
 
-image: $(BIN)/.installed  ## Build and run a component's image; BYRON_TEST_BUILDER=docker names the builder.
+image: $(BIN)/.installed  ## Build and run a component's image with docker, podman or buildah; none needs root.
 	$(BIN)/python -m pytest -q -rs tests/deploy/test_image.py
 
 check: $(BIN)/.installed  ## Lint, check types, layers and the example's generated files.
