@@ -60,7 +60,7 @@ class PostgresServer(DatabaseServer):
         """Return a database's URL, as django-environ and libpq read it."""
         return f"postgres://{self.user}:{self.password}@127.0.0.1:{self.port}/{database}"
 
-    def create_database(self, name: str) -> str:
+    def create_database(self, name: str, *, locale: str = "C") -> str:
         """Create an empty database, in place of one of that name, and return its URL."""
         import psycopg
         from psycopg import sql
@@ -68,7 +68,8 @@ class PostgresServer(DatabaseServer):
         database = sql.Identifier(name)
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(database))
-            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(database))
+            made = sql.SQL("CREATE DATABASE {} TEMPLATE template0 LOCALE {}").format(database, sql.Literal(locale))
+            connection.execute(made)
         return self.url(name)
 
     def _prepare(self) -> None:

@@ -23,9 +23,13 @@ from django.utils.functional import cached_property
 
 from byron.cache.decimals import of_sort_key, sort_key
 from byron.schema.forms import FORMS
+from byron.schema.values import check_indexed
 
 #: SQLite compares exact decimals by this collation; `byron.cache.connections` registers it.
 DECIMAL_COLLATION = "byron_decimal"
+
+#: PostgreSQL compares texts by this collation: by their bytes, which in UTF-8 is by code point.
+TEXT_COLLATION = "C"
 
 
 if TYPE_CHECKING:
@@ -35,6 +39,34 @@ if TYPE_CHECKING:
     _Descriptor = ForwardManyToOneDescriptor[Any]
 else:
     _Field, _ForeignKey, _Descriptor = models.Field, models.ForeignKey, ForwardManyToOneDescriptor
+
+
+class _PlainTextMixin:
+    """Text in the order of its code points, short enough for an index where it has one, on every engine.
+
+    SQLite and MongoDB compare so by themselves; PostgreSQL would by the locale that its database was made with.
+    """
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
+        parameters = super().db_parameters(connection)  # type: ignore[misc]
+        if connection.vendor == "postgresql" and not parameters["collation"]:
+            parameters["collation"] = TEXT_COLLATION
+        return parameters
+
+    def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
+        """Raise ValueError for a text that PostgreSQL has no room for in an index."""
+        field: Any = self
+        if isinstance(value, str) and (field.unique or field.db_index):
+            check_indexed(value)
+        return super().get_db_prep_save(value, connection)  # type: ignore[misc]
+
+
+class CharField(_PlainTextMixin, models.CharField):  # type: ignore[type-arg]
+    """A text of limited length: an id, or an enum's value."""
+
+
+class TextField(_PlainTextMixin, models.TextField):  # type: ignore[type-arg]
+    """A text."""
 
 
 class DecimalField(_Field):
