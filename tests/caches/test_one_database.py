@@ -68,18 +68,24 @@ def cacheroles(label: str, *arguments: str) -> str:
     return out.getvalue()
 
 
-def test_components_in_one_schema_are_an_error_since_one_s_tables_would_not_be_made(share: Sharing) -> None:
+def test_components_in_one_schema_are_an_error_since_one_s_tables_would_not_be_made(
+    share: Sharing, library: ComponentConfig
+) -> None:
     assert shared() == []
     share(schemas=False)
     [message] = shared()
     assert message.startswith("library and students have one Cache, 127.0.0.1:")
     assert message.endswith(" both: the tables of one of them would never be made.")
 
-    for label in LABELS:
+    for label in reversed(LABELS):
         call_command("migrate", database=label, verbosity=0, skip_checks=True)
     with connections["library"].cursor() as cursor:
         tables = connections["library"].introspection.table_names(cursor)
-    assert "library_author" in tables and "students_student" not in tables
+    assert "students_student" in tables and "library_author" not in tables
+    bench = Workbench(library, MemoryBroker("Perses"))
+    bench.publish("shelf.made", {"id": "a", "label": "first", "count": 1})
+    bench.run()
+    assert "does not exist" in bench.parked[0].error
 
 
 def test_components_in_schemas_of_their_own_have_all_to_themselves(
