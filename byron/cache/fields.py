@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from django.core import exceptions
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import lookups
 from django.db.models.expressions import Col
 from django.db.models.fields.related_descriptors import ForwardManyToOneDescriptor
 from django.utils.dateparse import parse_date, parse_datetime, parse_time
@@ -67,6 +68,24 @@ class CharField(_PlainTextMixin, models.CharField):  # type: ignore[type-arg]
 
 class TextField(_PlainTextMixin, models.TextField):  # type: ignore[type-arg]
     """A text."""
+
+
+class _InsensitiveMixin:
+    """A lookup without regard to case, in which both sides are folded alike.
+
+    PostgreSQL would fold the column by its own collation, and what is looked for by the database's.
+    """
+
+    def get_rhs_op(self, connection: BaseDatabaseWrapper, rhs: str) -> str:
+        lookup: Any = super()
+        if connection.vendor == "postgresql":
+            rhs = f'{rhs} COLLATE "{TEXT_COLLATION}"'
+        return str(lookup.get_rhs_op(connection, rhs))
+
+
+for _lookup in (lookups.IExact, lookups.IContains, lookups.IStartsWith, lookups.IEndsWith):
+    for _text in (CharField, TextField):
+        _text.register_lookup(type(_lookup.__name__, (_InsensitiveMixin, _lookup), {}))
 
 
 class DecimalField(_Field):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.db import connections, models
+from django.db.models import F
 
 from byron.cache import fields
 from byron.cache.workspace import PostgresWorkspace
@@ -93,6 +94,15 @@ def test_texts_are_compared_by_their_code_points(books: models.QuerySet[Any]) ->
         }.items():
             found = books.filter(**{f"{attribute}__{lookup}": text}).values_list("pk", flat=True)
             assert sorted(found) == expected, (attribute, lookup, text)
+
+
+def test_a_text_is_found_without_regard_to_case_where_both_are_the_same(books: models.QuerySet[Any]) -> None:
+    for text, lookup in itertools.product(
+        ("Zz", "ä", "É", "ß", "ı", "日本"), ("iexact", "icontains", "istartswith", "iendswith")
+    ):
+        assert text in books.filter(**{f"title__{lookup}": text}).values_list("pk", flat=True), (text, lookup)
+    assert set(books.filter(title__iexact="zZ").values_list("pk", flat=True)) == {"Zz"}
+    assert set(books.filter(title__iexact=F("genre")).values_list("pk", flat=True)) == set(TEXTS)
 
 
 def test_every_text_of_a_component_has_the_order_of_its_code_points(dictionary_cache: str) -> None:
