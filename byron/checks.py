@@ -15,6 +15,7 @@ from django.db import DatabaseError, connections
 
 from byron.api.authentication import require_pyjwt
 from byron.broker.access import configured_access
+from byron.cache.places import place_of
 from byron.commands.functions import COMMANDS, HANDLERS, HOOKS, load_function, signature_misfit
 from byron.conf import PREFIX, ByronSettings, byron_settings
 from byron.exceptions import ContractError, KeysUnavailableError, MissingExtraError
@@ -147,6 +148,7 @@ def check_components(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
     components = installed_components()
     messages = [message for config in components for message in _component(config)]
     messages += _repeated(components)
+    messages += _shared_caches(components)
     if components and _ROUTER not in settings.DATABASE_ROUTERS:
         hint = f'Add "{_ROUTER}" to DATABASE_ROUTERS.'
         messages.append(Error("Nothing keeps components to their own Caches.", hint=hint, id="byron.E003"))
@@ -276,4 +278,19 @@ def _repeated(components: Sequence[ComponentConfig]) -> Iterator[CheckMessage]:
                 f"{config.component.namespace}.",
                 hint=f"Give {config.label} a name of its own in its schema.yaml.",
                 id="byron.E007",
+            )
+
+
+def _shared_caches(components: Sequence[ComponentConfig]) -> Iterator[CheckMessage]:
+    """Find components whose Caches are one: what is migrated for the first counts as migrated for the other."""
+    seen: dict[str, str] = {}
+    for config in components:
+        place = place_of(connections.settings[config.alias]) if config.alias in settings.DATABASES else None
+        first = config.label if place is None else seen.setdefault(place, config.label)
+        if first != config.label:
+            yield Error(
+                f"{first} and {config.label} have one Cache, {place}: the tables of one of them would never be made.",
+                hint=f"Give {config.label} a database of its own by {config.label.upper()}_CACHE_URL, or on PostgreSQL "
+                f"a schema: ?options=-csearch_path%3D{config.label} at its end.",
+                id="byron.E017",
             )

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import pytest
 
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, wait_for
 from tests.servers import DatabaseServer, Mode
 
 #: Quick, yet a commit still outlives a crash of the server: only the machine's own may lose it.
@@ -60,7 +60,7 @@ class PostgresServer(DatabaseServer):
         """Return a database's URL, as django-environ and libpq read it."""
         return f"postgres://{self.user}:{self.password}@127.0.0.1:{self.port}/{database}"
 
-    def create_database(self, name: str) -> str:
+    def create_database(self, name: str, *, locale: str = "C") -> str:
         """Create an empty database, in place of one of that name, and return its URL."""
         import psycopg
         from psycopg import sql
@@ -68,7 +68,8 @@ class PostgresServer(DatabaseServer):
         database = sql.Identifier(name)
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(database))
-            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(database))
+            made = sql.SQL("CREATE DATABASE {} TEMPLATE template0 LOCALE {}").format(database, sql.Literal(locale))
+            connection.execute(made)
         return self.url(name)
 
     def _prepare(self) -> None:
@@ -105,6 +106,45 @@ class PostgresServer(DatabaseServer):
         password.unlink()
         if made.returncode:
             pytest.fail(f"initdb exited with {made.returncode}:\n{made.stdout}{made.stderr}")
+
+
+class StandbyServer(PostgresServer):
+    """A standby of another server: a copy that follows it and only reads, until it is promoted."""
+
+    name = "PostgreSQL's standby"
+
+    def __init__(self, directory: Path, primary: PostgresServer) -> None:
+        super().__init__(directory, user=primary.user, password=primary.password)
+        self._primary = primary
+
+    def cut_off(self) -> None:
+        """Have it follow no more, so that it lacks what the other one stores from now on."""
+        import psycopg
+
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET primary_conninfo = ''")
+            connection.execute("SELECT pg_reload_conf()")
+            receivers = "SELECT count(*) FROM pg_stat_wal_receiver"
+            wait_for(lambda: connection.execute(receivers).fetchone() == (0,), "the standby to follow no more")
+
+    def promote(self) -> None:
+        """Make it a server of its own, that writes."""
+        import psycopg
+
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            assert connection.execute("SELECT pg_promote()").fetchone() == (True,)
+
+    def _initialize(self) -> None:
+        os.chown(self.data, _account().pw_uid, -1)
+        options = ["--pgdata", str(self.data), "--checkpoint=fast", "--write-recovery-conf", "--no-sync"]
+        made = subprocess.run(
+            _command("pg_basebackup", "--dbname", self._primary.url(), *options),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        if made.returncode:
+            pytest.fail(f"pg_basebackup exited with {made.returncode}:\n{made.stdout}{made.stderr}")
 
 
 def _account() -> pwd.struct_passwd:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from django.core import exceptions
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import lookups
 from django.db.models.expressions import Col
 from django.db.models.fields.related_descriptors import ForwardManyToOneDescriptor
 from django.utils.dateparse import parse_date, parse_datetime, parse_time
@@ -23,9 +24,13 @@ from django.utils.functional import cached_property
 
 from byron.cache.decimals import of_sort_key, sort_key
 from byron.schema.forms import FORMS
+from byron.schema.values import check_indexed
 
 #: SQLite compares exact decimals by this collation; `byron.cache.connections` registers it.
 DECIMAL_COLLATION = "byron_decimal"
+
+#: PostgreSQL compares texts by this collation: by their bytes, which in UTF-8 is by code point.
+TEXT_COLLATION = "C"
 
 
 if TYPE_CHECKING:
@@ -35,6 +40,52 @@ if TYPE_CHECKING:
     _Descriptor = ForwardManyToOneDescriptor[Any]
 else:
     _Field, _ForeignKey, _Descriptor = models.Field, models.ForeignKey, ForwardManyToOneDescriptor
+
+
+class _PlainTextMixin:
+    """Text in the order of its code points, short enough for an index where it has one, on every engine.
+
+    SQLite and MongoDB compare so by themselves; PostgreSQL would by the locale that its database was made with.
+    """
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
+        parameters = super().db_parameters(connection)  # type: ignore[misc]
+        if connection.vendor == "postgresql" and not parameters["collation"]:
+            parameters["collation"] = TEXT_COLLATION
+        return parameters
+
+    def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
+        """Raise ValueError for a text that PostgreSQL has no room for in an index."""
+        field: Any = self
+        if isinstance(value, str) and (field.unique or field.db_index):
+            check_indexed(value)
+        return super().get_db_prep_save(value, connection)  # type: ignore[misc]
+
+
+class CharField(_PlainTextMixin, models.CharField):  # type: ignore[type-arg]
+    """A text of limited length: an id, or an enum's value."""
+
+
+class TextField(_PlainTextMixin, models.TextField):  # type: ignore[type-arg]
+    """A text."""
+
+
+class _InsensitiveMixin:
+    """A lookup without regard to case, in which both sides are folded alike.
+
+    PostgreSQL would fold the column by its own collation, and what is looked for by the database's.
+    """
+
+    def get_rhs_op(self, connection: BaseDatabaseWrapper, rhs: str) -> str:
+        lookup: Any = super()
+        if connection.vendor == "postgresql":
+            rhs = f'{rhs} COLLATE "{TEXT_COLLATION}"'
+        return str(lookup.get_rhs_op(connection, rhs))
+
+
+for _lookup in (lookups.IExact, lookups.IContains, lookups.IStartsWith, lookups.IEndsWith):
+    for _text in (CharField, TextField):
+        _text.register_lookup(type(_lookup.__name__, (_InsensitiveMixin, _lookup), {}))
 
 
 class DecimalField(_Field):

@@ -6,6 +6,7 @@ all else work on it unknowingly, and a second alias means the live tables.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,8 +22,11 @@ from filelock import FileLock, Timeout
 
 from byron.exceptions import CacheError
 
-#: PostgreSQL's schema for the tables of a rebuild.
+#: PostgreSQL's schema for the tables of a rebuild, and the beginning of its name for Caches beside the first.
 _SCHEMA = "byron_rebuild"
+
+#: Characters of a name that PostgreSQL keeps.
+_LONGEST_NAME = 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +194,11 @@ class SQLiteWorkspace(_SQLWorkspace):
 
 
 class PostgresWorkspace(_SQLWorkspace):
-    """A schema of its own in the same database."""
+    """A schema of its own in the same database, for each schema that has a Cache."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(alias)
+        self.schema = _SCHEMA
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -198,7 +206,9 @@ class PostgresWorkspace(_SQLWorkspace):
         keeper = connections.create_connection(self.alias)
         try:
             with keeper.cursor() as cursor:
-                cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [_SCHEMA])
+                cursor.execute("SELECT current_schema()")
+                self.schema = _schema_beside(cursor.fetchone()[0])
+                cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [self.schema])
                 if not cursor.fetchone()[0]:
                     raise CacheError(f"Another rebuild of the Cache {self.alias} is at work.")
             yield
@@ -208,12 +218,12 @@ class PostgresWorkspace(_SQLWorkspace):
     def _database(self) -> dict[str, Any]:
         database: dict[str, Any] = deepcopy(connections.settings[self.alias])
         options = database.setdefault("OPTIONS", {})
-        options["options"] = f"{options.get('options', '')} -c search_path={_SCHEMA}".strip()
+        options["options"] = f"{options.get('options', '')} -c search_path={self.schema}".strip()
         return database
 
     def _create(self) -> None:
         with connections[self.live].cursor() as cursor:
-            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
+            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
 
     @staticmethod
     def _exactly(field: models.Field[Any, Any], column: str) -> str:
@@ -221,11 +231,18 @@ class PostgresWorkspace(_SQLWorkspace):
         return f"{column}::text" if isinstance(field, models.JSONField) else column
 
     def _prefix(self) -> str:
-        return _SCHEMA
+        return self.schema
 
     def remove(self) -> None:
         with connections[self.live].cursor() as cursor:
-            cursor.execute(f"DROP SCHEMA IF EXISTS {_SCHEMA} CASCADE")
+            cursor.execute(f"DROP SCHEMA IF EXISTS {self.schema} CASCADE")
+
+
+def _schema_beside(live: str | None) -> str:
+    """Return the name, safe in SQL, of the schema for a rebuild of the tables in this one."""
+    if live in (None, "public"):
+        return _SCHEMA
+    return f"{_SCHEMA}_{re.sub('[^a-z0-9_]', '_', str(live))}"[:_LONGEST_NAME]
 
 
 def workspace_for(alias: str) -> Workspace:

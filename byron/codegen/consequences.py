@@ -9,7 +9,6 @@ from django.db import models
 from django.db.migrations.operations import AddField, AlterField, CreateModel, DeleteModel, RemoveField
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
-from django.utils.module_loading import import_string
 
 from byron.cache import fields
 from byron.cache.migrations import leaves_unfilled
@@ -190,9 +189,9 @@ def _kind(field: models.Field[Any, Any]) -> str:
         return f"a list of {field.base}"
     if isinstance(field, models.CharField) and field.max_length == ENUM_OPTIONS["max_length"]:
         return "an enum"
-    scalars = (name for name, scalar in SCALARS.items() if type(field) is import_string(scalar.model_field))
-    # A migration that was written by hand may have any field.
-    return next(scalars, type(field).__name__)
+    # By its name: Django's own class stores the same. A migration that was written by hand may have any field.
+    kind = type(field).__name__
+    return next((name for name, scalar in SCALARS.items() if scalar.model_field.endswith(f".{kind}")), kind)
 
 
 def _shown(value: Any) -> str:

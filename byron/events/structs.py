@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from byron.schema.model import Component, InputType, ObjectType
+from byron.schema.model import Attribute, Component, InputAttribute, InputType, ObjectType
 from byron.schema.type_ref import TypeRef
 from byron.schema.types import LONGEST_ID, SCALARS, WITHOUT_NUL
-from byron.schema.values import CHECKS
+from byron.schema.values import CHECKS, check_indexed
 
 EntityId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID, pattern=WITHOUT_NUL)]
 
@@ -84,9 +84,9 @@ def _field(name: str, annotation: Any, *, required: bool) -> tuple[Any, ...]:
 def _checks(shape: ObjectType | InputType) -> Callable[[Any], None] | None:
     """Return what looks at a payload's values once they have their types, if any of them needs it."""
     checks = [
-        (attribute.python_name, attribute.name, attribute.type, CHECKS[attribute.type.name])
+        (attribute.python_name, attribute.name, attribute.type, check_value)
         for attribute in shape.attributes
-        if attribute.type.name in CHECKS
+        if (check_value := _check(attribute)) is not None
     ]
 
     def check(payload: Any) -> None:
@@ -104,3 +104,10 @@ def _checks(shape: ObjectType | InputType) -> Callable[[Any], None] | None:
                         raise ValueError(f"{name}: {error}") from error
 
     return check if checks else None
+
+
+def _check(attribute: Attribute | InputAttribute) -> Callable[[Any], None] | None:
+    """Return what looks at one value of an attribute, if its type alone lets too much pass."""
+    if attribute.type.name == "String" and isinstance(attribute, Attribute) and (attribute.unique or attribute.index):
+        return check_indexed
+    return CHECKS.get(attribute.type.name)

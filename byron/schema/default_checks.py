@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from byron.schema.declarations import Declarations, Found
-from byron.schema.defaults import UnfitValueError, is_shown_by_graphql, plain_value
+from byron.schema.defaults import is_shown_by_graphql, plain_value
 from byron.schema.loader import Path
 from byron.schema.model import Attribute, Member
 from byron.schema.problems import quoted
+from byron.schema.values import check_indexed
 
 
 def check_defaults(declarations: Declarations) -> Found:
@@ -20,8 +21,10 @@ def check_defaults(declarations: Declarations) -> Found:
         if member.type.name in misplaced:
             continue  # That is another problem.
         try:
-            plain_value(declarations.component, member.type, member.default)
-        except UnfitValueError as error:
+            value = plain_value(declarations.component, member.type, member.default)
+            if isinstance(member, Attribute) and member.index and isinstance(value, str):
+                check_indexed(value)
+        except ValueError as error:
             yield path, "B027", f"the default of {quoted(member.name)} does not fit: {error}"
             continue
         if isinstance(member, Attribute) and member.unique:

@@ -54,11 +54,11 @@ SCALARS: dict[str, Scalar] = {
         Scalar(
             name="ID",
             payload=Annotated[str, msgspec.Meta(max_length=LONGEST_ID, pattern=WITHOUT_NUL)],
-            model_field=f"{_MODELS}.CharField",
+            model_field=f"{_FIELDS}.CharField",
             options={"max_length": LONGEST_ID},
             graphql="graphene.ID",
         ),
-        Scalar(name="String", payload=Text, model_field=f"{_MODELS}.TextField", graphql="graphene.String"),
+        Scalar(name="String", payload=Text, model_field=f"{_FIELDS}.TextField", graphql="graphene.String"),
         Scalar(name="Int", payload=Int32, model_field=f"{_MODELS}.IntegerField", graphql="graphene.Int"),
         Scalar(name="Float", payload=float, model_field=f"{_FIELDS}.FloatField", graphql="graphene.Float"),
         Scalar(name="Boolean", payload=bool, model_field=f"{_MODELS}.BooleanField", graphql="graphene.Boolean"),
@@ -87,7 +87,7 @@ SCALARS: dict[str, Scalar] = {
     )
 }
 
-ENUM_FIELD = f"{_MODELS}.CharField"
+ENUM_FIELD = f"{_FIELDS}.CharField"
 ENUM_OPTIONS = {"max_length": 60}
 LIST_FIELD = f"{_FIELDS}.ListField"
 REFERENCE_FIELD = f"{_FIELDS}.ReferenceField"

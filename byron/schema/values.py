@@ -8,6 +8,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+#: Bytes of UTF-8 of a text that is unique or has an index. PostgreSQL's have room for 2,692 that do not compress.
+LONGEST_INDEXED = 2600
+
 #: Digits before or after the point, at most: far within what PostgreSQL's numeric stores.
 LARGEST_EXPONENT = 1000
 
@@ -26,6 +29,15 @@ def check_moment(moment: datetime.datetime) -> None:
         moment.astimezone(datetime.UTC)
     except OverflowError as error:
         raise ValueError(f"{moment.isoformat()} is outside of the years 1 to 9999 in UTC.") from error
+
+
+def check_indexed(text: str) -> None:
+    """Raise ValueError for a text that not every Cache can put into an index."""
+    # Of four bytes a character at most, most texts need not be encoded.
+    if len(text) * 4 > LONGEST_INDEXED and (size := len(text.encode())) > LONGEST_INDEXED:
+        raise ValueError(
+            f"A text that is unique or has an index takes {LONGEST_INDEXED} bytes of UTF-8 at most, not {size}."
+        )
 
 
 def check_decimal(number: decimal.Decimal) -> None:

@@ -209,6 +209,7 @@ class BatchApplier:
         deadline = time.monotonic() + _LONGEST_TRANSACTION
         for identity in begun:
             self.applier.emitted.clear()
+            item: Incoming | _Broken | None = None
             try:
                 with self._holding(identity) as row:
                     if row is not None:
@@ -223,7 +224,7 @@ class BatchApplier:
             except Exception as error:
                 if self._is_external(error):
                     raise
-                problem = self._problem(error)
+                problem = item.problem if isinstance(item, _Broken) else self._problem(error)
                 with self._holding(identity) as row:
                     if row is not None:
                         self.parking.note_failure(row, problem)

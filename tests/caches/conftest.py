@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from byron.project import cache_databases
 from tests import mongodb, postgres
 from tests.cache.conftest import meaning
 from tests.mongodb import MongoServer
+from tests.processes import PATIENCE
+
+#: A locale that sorts as dictionaries do, and not by code point.
+LOCALE = "en_US.UTF-8"
 
 
 @pytest.fixture(scope="session")
@@ -37,12 +42,9 @@ def mongodb_cache(
     mongodb_server: MongoServer, django_db_blocker: DjangoDbBlocker, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
     """The alias of the Library's Cache, which is on MongoDB for the length of a test, migrated and empty."""
-    monkeypatch.setenv("LIBRARY_CACHE_URL", mongodb_server.create_database("library"))
-    settings = connections.configure_settings({"default": {}, **cache_databases(["library"], Path())})
-    with django_db_blocker.unblock(), meaning("library", settings["library"]):
-        call_command("migrate", database="library", verbosity=0)
-        yield "library"
-        connections["library"].close_pool()
+    for alias in _library(mongodb_server.create_database("library"), django_db_blocker, monkeypatch):
+        yield alias
+        connections[alias].close_pool()
 
 
 @pytest.fixture
@@ -50,8 +52,48 @@ def postgresql_cache(
     postgresql_server: postgres.PostgresServer, django_db_blocker: DjangoDbBlocker, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
     """The alias of the Library's Cache, which is on PostgreSQL for the length of a test, migrated and empty."""
-    monkeypatch.setenv("LIBRARY_CACHE_URL", postgresql_server.create_database("library"))
+    yield from _library(postgresql_server.create_database("library"), django_db_blocker, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def dictionary_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.PostgresServer]:
+    """A PostgreSQL that knows LOCALE, by files of the system's library: it is built without ICU."""
+    if reason := postgres.why_not():
+        pytest.skip(reason)
+    directory = tmp_path_factory.mktemp("dictionary")
+    # PostgreSQL writes it either way.
+    locale = directory / "locales" / LOCALE
+    locale.parent.mkdir()
+    command = ["localedef", "--no-archive", "-i", "en_US", "-f", "UTF-8", str(locale)]
+    try:
+        made = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no localedef to make a locale with")
+    if not list(locale.parent.iterdir()):
+        pytest.skip(f"{LOCALE} cannot be made here: {made.stderr.strip()}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCPATH", f"{locale.parent}:/usr/lib/locale")
+        with postgres.PostgresServer(directory) as server:
+            yield server
+
+
+@pytest.fixture
+def dictionary_cache(
+    dictionary_server: postgres.PostgresServer, django_db_blocker: DjangoDbBlocker, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """The alias of the Library's Cache, on PostgreSQL in a database that sorts texts as dictionaries do."""
+    yield from _library(dictionary_server.create_database("library", locale=LOCALE), django_db_blocker, monkeypatch)
+
+
+@pytest.fixture
+def sqlite_cache(tmp_path: Path, django_db_blocker: DjangoDbBlocker, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The alias of the Library's Cache, which is a file for the length of a test, migrated and empty."""
+    yield from _library(f"sqlite:///{tmp_path / 'library.sqlite3'}", django_db_blocker, monkeypatch)
+
+
+def _library(url: str, blocker: DjangoDbBlocker, patch: pytest.MonkeyPatch) -> Iterator[str]:
+    patch.setenv("LIBRARY_CACHE_URL", url)
     settings = connections.configure_settings({"default": {}, **cache_databases(["library"], Path())})
-    with django_db_blocker.unblock(), meaning("library", settings["library"]):
+    with blocker.unblock(), meaning("library", settings["library"]):
         call_command("migrate", database="library", verbosity=0)
         yield "library"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.caches.conftest import LOCALE
 from tests.processes import byron_admin, environment
 
 HERE = Path(__file__).parent
@@ -59,16 +60,21 @@ def answers(project: Path, url: str) -> list[str]:
     return finished.stdout.splitlines()
 
 
-@pytest.mark.parametrize("engine", ["postgresql", "mongodb"])
+@pytest.mark.parametrize(
+    ("engine", "options"),
+    [("postgresql", {}), ("dictionary", {"locale": LOCALE}), ("mongodb", {})],
+    ids=["PostgreSQL", f"PostgreSQL in {LOCALE}", "MongoDB"],
+)
 def test_an_engine_answers_as_sqlite_does(
     request: pytest.FixtureRequest,
     project: Path,
     expected: list[str],
     engine: str,
+    options: dict[str, str],
 ) -> None:
     server = request.getfixturevalue(f"{engine}_server")
 
-    found = answers(project, server.create_database("shop"))
+    found = answers(project, server.create_database("shop", **options))
 
     pairs = itertools.zip_longest(expected, found)
     different = [f"- {one}\n+ {other}" for one, other in pairs if one != other]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ content:
     - name: Thing
       attributes:
         - {{name: size, type: Size}}
+        - {{name: sole, type: String, unique: true}}
+        - {{name: found, type: String, index: true}}
         - {{name: must, type: "String!"}}
         - {{name: mustJSON, type: "JSON!"}}
         - {{name: allJSON, type: "[JSON!]!"}}
@@ -122,3 +125,16 @@ def test_a_part_that_no_sink_would_store_is_not_emitted(codec: PayloadCodec) -> 
 
 def test_what_a_deletion_says_besides_is_not_looked_at(codec: PayloadCodec) -> None:
     assert codec.decode("thing.gone", b'{"id":"1","must":5}') == {"id": "1", "must": 5}
+
+
+@pytest.mark.parametrize("event", ["thing.made", "thing.changed", "thing.put"])
+@pytest.mark.parametrize("name", ["sole", "found"])
+def test_a_text_with_an_index_has_as_many_bytes_as_every_cache_has_room_for(
+    codec: PayloadCodec, event: str, name: str
+) -> None:
+    rest = {"id": "1", "must": "x" * 3000, "mustJSON": 1, "allJSON": []}
+    for text in ("x" * 2600, "\U0001f600" * 650, "é" * 1300, "", None):
+        assert codec.decode(event, json.dumps({**rest, name: text}).encode())[name] == text
+    for text in ("x" * 2601, "\U0001f600" * 650 + "x", "é" * 1301):
+        with pytest.raises(ValueError, match=f"{name}: A text that is unique or has an index takes 2600 bytes"):
+            codec.decode(event, json.dumps({**rest, name: text}).encode())

@@ -137,6 +137,14 @@ def test_a_default_that_no_two_may_share_is_refused() -> None:
     assert '"a" is unique, so no two may have its default; remove default: or unique:' in str(refused.value)
 
 
+def test_a_default_is_no_longer_than_its_index_takes() -> None:
+    source = SCHEMA.replace("default: %s", "default: %s, index: true")
+    assert parse_component(source % ("String", "x" * 2600))
+
+    with pytest.raises(InvalidSchemaError, match='8:55: B027 the default of "a" does not fit: .* 2600 bytes of UTF-8'):
+        parse_component(source % ("String", "x" * 2601))
+
+
 def test_what_clients_send_has_no_default_that_graphql_cannot_show() -> None:
     parameters = (
         "[{name: j, type: JSON, default: {}}, {name: k, type: JSON, default: 1}, {name: g, type: Group, default: {}}]"

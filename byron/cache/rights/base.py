@@ -40,6 +40,8 @@ class Users:
 
     names: Mapping[Role, str]
     passwords: Mapping[Role, str] = field(default_factory=dict)
+    #: Whether somebody chose the names, all of them.
+    are_named: bool = False
 
 
 class Rights(ABC):

@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from django.apps import apps
 from django.db import DatabaseError, connections, transaction
 from django.db.migrations.recorder import MigrationRecorder
 
-from byron.cache.migrations import is_pending
+from byron.cache.migrations import applied_migrations, is_pending
 from byron.cache.rights.base import ROLES, Change, Plan, Rights, Users, tables_of
 from byron.cache.roles import Role
 from byron.cache.trouble import lacks_right
@@ -19,6 +20,9 @@ from byron.schema.installed import ComponentConfig
 #: What each role may do with rows. A Sink locks rows too, which needs UPDATE, and ends sessions of its own user, which
 #: needs nothing.
 _ROW_RIGHTS = {Role.API: frozenset({"SELECT"}), Role.SINK: frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})}
+
+#: The schema of a database in which nobody has chosen one.
+_FIRST_SCHEMA = "public"
 
 _READ_ONLY = "default_transaction_read_only"
 
@@ -82,11 +86,14 @@ class PostgresRights(Rights):
 
     def default_name(self, role: Role) -> str:
         # Users are those of the whole server: the database's name is unique there, the component's need not be.
-        return f"{self._database}_{role.value}"
+        [[schema]] = _rows(self.alias, "SELECT current_schema()")
+        place = self._database if schema in (None, _FIRST_SCHEMA) else f"{self._database}_{schema}"
+        return f"{place}_{role.value}"
 
     def plan(self, users: Users) -> Plan:
         if is_pending(self.alias):
             raise CacheError(f"The Cache {self.alias} lacks tables to give rights to: run manage.py migrate first.")
+        self._refuse_others_users(users)
         schema, owner = self._place()
         tables = tables_of(self.config)
         changes: list[Change] = []
@@ -116,6 +123,17 @@ class PostgresRights(Rights):
                 f"{str(error).strip()}\nGive CACHE_URL the user that owns the tables and has CREATEROLE, or have an "
                 "administrator run what is printed without --apply."
             ) from error
+
+    def _refuse_others_users(self, users: Users) -> None:
+        """Raise CacheError where another project's component may have these users: it would lose its rights."""
+        others = {app for app, _ in applied_migrations(self.alias)} - set(apps.app_configs)
+        if others and not users.are_named:
+            raise CacheError(
+                f"The database {self._database} also has tables of {', '.join(sorted(others))}, not of this project. "
+                f"If a component of another project has its Cache there, its users must not be those of "
+                f"{self.config.label}: they would lose their rights. Name other ones with --api and --sink, or give "
+                "each component a schema. If nothing uses these tables any more, name the usual ones."
+            )
 
     def _place(self) -> tuple[str, str]:
         """Return the schema of the Cache's tables, and who owns them: whoever migrates."""

@@ -67,7 +67,8 @@ def _users(rights: Rights, options: dict[str, Any]) -> Users:
     passwords = {role: os.environ.get(f"CACHE_{role.name}_PASSWORD", "") for role in ROLES}
     if options["ask_passwords"] and rights.supports_users:
         passwords |= {role: _asked(names[role]) for role in ROLES}
-    return Users(names=names, passwords={role: each for role, each in passwords.items() if each})
+    given = {role: each for role, each in passwords.items() if each}
+    return Users(names=names, passwords=given, are_named=all(options[role.value] for role in ROLES))
 
 
 def _asked(name: str) -> str:

@@ -7,24 +7,24 @@ from django.db import models
 
 
 class Author(CacheModel):
-    id = models.CharField(max_length=255, primary_key=True)
-    full_name = models.TextField(unique=True)
+    id = fields.CharField(max_length=255, primary_key=True)
+    full_name = fields.TextField(unique=True)
     born_on = models.DateField(null=True)
 
 
 class Book(CacheModel):
-    id = models.CharField(max_length=255, primary_key=True)
-    title = models.TextField(db_index=True)
-    genre = models.CharField(max_length=60)
+    id = fields.CharField(max_length=255, primary_key=True)
+    title = fields.TextField(db_index=True)
+    genre = fields.CharField(max_length=60)
     price = fields.DecimalField(null=True)
     author = fields.ReferenceField(to="Author")
     tags = fields.ListField(base="String")
 
 
 class Everything(CacheModel):
-    id = models.CharField(max_length=255, primary_key=True)
-    an_id = models.CharField(max_length=255)
-    text = models.TextField(null=True)
+    id = fields.CharField(max_length=255, primary_key=True)
+    an_id = fields.CharField(max_length=255)
+    text = fields.TextField(null=True)
     number = models.IntegerField()
     ratio = fields.FloatField()
     flag = models.BooleanField()
@@ -40,21 +40,21 @@ class Everything(CacheModel):
     genres = fields.ListField(base="String")
     books = fields.ReferenceListField(to="Book")
     friend = fields.ReferenceField(to="Everything", null=True)
-    user_id = models.CharField(max_length=255, null=True)
+    user_id = fields.CharField(max_length=255, null=True)
 
 
 class Shelf(CacheModel):
-    id = models.CharField(max_length=255, primary_key=True)
+    id = fields.CharField(max_length=255, primary_key=True)
     version = fields.VersionField()
-    label = models.TextField(unique=True)
+    label = fields.TextField(unique=True)
     count = models.IntegerField()
     above = fields.ReferenceField(to="Shelf", null=True)
 
 
 class Parcel(CacheModel):
-    id = models.CharField(max_length=255, primary_key=True)
-    label = models.TextField()
-    genre = models.CharField(max_length=60, default="DRAMA")
+    id = fields.CharField(max_length=255, primary_key=True)
+    label = fields.TextField()
+    genre = fields.CharField(max_length=60, default="DRAMA")
     weight = fields.DecimalField(default=fields.scalar("Decimal", "1.50"))
     sent_on = models.DateField(default=fields.scalar("Date", "2024-02-29"))
     seen_at = models.DateTimeField(default=fields.scalar("DateTime", "2024-02-29T12:30:00+00:00"))
@@ -63,4 +63,4 @@ class Parcel(CacheModel):
     extra = fields.JSONField(default={"any": [1, None]})
     prices = fields.ListField(base="Decimal", default=["0.50", None, "3"])
     author = fields.ReferenceField(to="Author", default="nobody")
-    note = models.TextField(null=True, default="$none")
+    note = fields.TextField(null=True, default="$none")

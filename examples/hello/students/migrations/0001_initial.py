@@ -1,4 +1,5 @@
 # ruff: noqa: RUF012
+import byron.cache.fields
 from django.db import migrations, models
 
 
@@ -11,9 +12,9 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Student",
             fields=[
-                ("id", models.CharField(max_length=255, primary_key=True, serialize=False)),
-                ("name", models.TextField()),
-                ("course", models.TextField()),
+                ("id", byron.cache.fields.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("name", byron.cache.fields.TextField()),
+                ("course", byron.cache.fields.TextField()),
                 ("ingress", models.IntegerField()),
             ],
         ),

@@ -3,24 +3,23 @@
 
 from byron.cache import fields
 from byron.cache.write_behind import CacheModel
-from django.db import models
 
 
 class User(CacheModel):
-    id = models.CharField(max_length=255, primary_key=True)
-    name = models.TextField()
-    role = models.CharField(max_length=60, db_index=True)
+    id = fields.CharField(max_length=255, primary_key=True)
+    name = fields.TextField()
+    role = fields.CharField(max_length=60, db_index=True)
 
 
 class School(CacheModel):
-    id = models.CharField(max_length=255, primary_key=True)
-    name = models.TextField(unique=True)
+    id = fields.CharField(max_length=255, primary_key=True)
+    name = fields.TextField(unique=True)
     coordinator = fields.ReferenceField(to="User")
 
 
 class Class(CacheModel):
-    id = models.CharField(max_length=255, primary_key=True)
-    name = models.TextField(db_index=True)
+    id = fields.CharField(max_length=255, primary_key=True)
+    name = fields.TextField(db_index=True)
     school = fields.ReferenceField(to="School")
     teacher = fields.ReferenceField(to="User")
     students = fields.ReferenceListField(to="User")

@@ -12,17 +12,17 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Author",
             fields=[
-                ("id", models.CharField(max_length=255, primary_key=True, serialize=False)),
-                ("full_name", models.TextField(unique=True)),
+                ("id", byron.cache.fields.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("full_name", byron.cache.fields.TextField(unique=True)),
                 ("born_on", models.DateField(null=True)),
             ],
         ),
         migrations.CreateModel(
             name="Book",
             fields=[
-                ("id", models.CharField(max_length=255, primary_key=True, serialize=False)),
-                ("title", models.TextField(db_index=True)),
-                ("genre", models.CharField(max_length=60)),
+                ("id", byron.cache.fields.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("title", byron.cache.fields.TextField(db_index=True)),
+                ("genre", byron.cache.fields.CharField(max_length=60)),
                 ("price", byron.cache.fields.DecimalField(null=True)),
                 ("tags", byron.cache.fields.ListField(base="String")),
                 ("author", byron.cache.fields.ReferenceField(to="library.author")),
@@ -31,9 +31,9 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Everything",
             fields=[
-                ("id", models.CharField(max_length=255, primary_key=True, serialize=False)),
-                ("an_id", models.CharField(max_length=255)),
-                ("text", models.TextField(null=True)),
+                ("id", byron.cache.fields.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("an_id", byron.cache.fields.CharField(max_length=255)),
+                ("text", byron.cache.fields.TextField(null=True)),
                 ("number", models.IntegerField()),
                 ("ratio", byron.cache.fields.FloatField()),
                 ("flag", models.BooleanField()),
@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
                 ("codes", byron.cache.fields.ListField(base="UUID", null=True)),
                 ("genres", byron.cache.fields.ListField(base="String")),
                 ("books", byron.cache.fields.ReferenceListField(to="Book")),
-                ("user_id", models.CharField(max_length=255, null=True)),
+                ("user_id", byron.cache.fields.CharField(max_length=255, null=True)),
                 ("friend", byron.cache.fields.ReferenceField(null=True, to="library.everything")),
             ],
         ),

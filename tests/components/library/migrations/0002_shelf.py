@@ -12,9 +12,9 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Shelf",
             fields=[
-                ("id", models.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("id", byron.cache.fields.CharField(max_length=255, primary_key=True, serialize=False)),
                 ("version", byron.cache.fields.VersionField()),
-                ("label", models.TextField(unique=True)),
+                ("label", byron.cache.fields.TextField(unique=True)),
                 ("count", models.IntegerField()),
                 ("above", byron.cache.fields.ReferenceField(null=True, to="library.shelf")),
             ],

@@ -1,5 +1,6 @@
 # ruff: noqa: RUF012
-from django.db import migrations, models
+import byron.cache.fields
+from django.db import migrations
 
 
 class Migration(migrations.Migration):
@@ -11,10 +12,10 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="User",
             fields=[
-                ("id", models.CharField(max_length=255, primary_key=True, serialize=False)),
-                ("name", models.TextField()),
-                ("email", models.TextField(unique=True)),
-                ("role", models.CharField(db_index=True, max_length=60)),
+                ("id", byron.cache.fields.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("name", byron.cache.fields.TextField()),
+                ("email", byron.cache.fields.TextField(unique=True)),
+                ("role", byron.cache.fields.CharField(db_index=True, max_length=60)),
             ],
         ),
     ]

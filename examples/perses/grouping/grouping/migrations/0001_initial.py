@@ -1,6 +1,6 @@
 # ruff: noqa: RUF012
 import byron.cache.fields
-from django.db import migrations, models
+from django.db import migrations
 
 
 class Migration(migrations.Migration):
@@ -12,24 +12,24 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="User",
             fields=[
-                ("id", models.CharField(max_length=255, primary_key=True, serialize=False)),
-                ("name", models.TextField()),
-                ("role", models.CharField(db_index=True, max_length=60)),
+                ("id", byron.cache.fields.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("name", byron.cache.fields.TextField()),
+                ("role", byron.cache.fields.CharField(db_index=True, max_length=60)),
             ],
         ),
         migrations.CreateModel(
             name="School",
             fields=[
-                ("id", models.CharField(max_length=255, primary_key=True, serialize=False)),
-                ("name", models.TextField(unique=True)),
+                ("id", byron.cache.fields.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("name", byron.cache.fields.TextField(unique=True)),
                 ("coordinator", byron.cache.fields.ReferenceField(to="grouping.user")),
             ],
         ),
         migrations.CreateModel(
             name="Class",
             fields=[
-                ("id", models.CharField(max_length=255, primary_key=True, serialize=False)),
-                ("name", models.TextField(db_index=True)),
+                ("id", byron.cache.fields.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("name", byron.cache.fields.TextField(db_index=True)),
                 ("students", byron.cache.fields.ReferenceListField(to="User")),
                 ("school", byron.cache.fields.ReferenceField(to="grouping.school")),
                 ("teacher", byron.cache.fields.ReferenceField(to="grouping.user")),

@@ -25,6 +25,10 @@ from byron.testing.failures import GraphQLFailure
 TEXTS = [
     "", " ", "a", "A", "b", "B", "ab", "aB", "Ab", "100%", "a_b", "a%b", "[x]", "(", "^a$", "a.b", "\\", "'", '"', "*",
     "é", "e\u0301", "É", "ß", "ss", "ı", "Z", "z", "ä", "zz", "日本", "😀", "\uffff", "$a", "${x}", "\n", "\t", "null",
+    "a b", "a-b", "_", "\uff5e", "\ufb01", "\U0010ffff",
+    # As long as a text with an index may be, and longer, in letters that do not compress.
+    "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/", k=2600)),
+    "".join(map(chr, random.Random(2).choices(range(0x10000, 0x10FFFF), k=651))),
 ]  # fmt: skip
 NUMBERS = [0, 1, -1, 2, 10, 9, 2**31 - 1, -(2**31)]
 RATIOS = [0.0, -0.0, 0.1, 1 / 3, 1.0, -1.5, 1e300, 5e-324, 123456789.123456789, 1e16, 2.0**53]
