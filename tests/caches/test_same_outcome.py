@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,19 +16,9 @@ from byron.cache.roles import Role, acting_as
 from byron.cache.trouble import is_trouble, is_unavailable, lacks_right
 from byron.commands.results import load_rows
 from byron.models import Checkpoint, ParkedEvent
-from byron.project import cache_databases
 from byron.schema.installed import ComponentConfig
 from tests.cache.conftest import meaning
 from tests.sink.conftest import Workbench
-
-
-@pytest.fixture
-def sqlite_cache(tmp_path: Path, django_db_blocker: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setenv("LIBRARY_CACHE_URL", f"sqlite:///{tmp_path / 'library.sqlite3'}")
-    settings = connections.configure_settings({"default": {}, **cache_databases(["library"], Path())})
-    with django_db_blocker.unblock(), meaning("library", settings["library"]):
-        call_command("migrate", database="library", verbosity=0)
-        yield "library"
 
 
 @pytest.fixture(params=["sqlite_cache", "postgresql_cache", "mongodb_cache"])
