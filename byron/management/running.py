@@ -18,8 +18,8 @@ from byron.management.brokers import Broker, EmbeddedBroker, brokers_of
 from byron.management.container_broker import container_brokers
 from byron.management.engines import ENGINES, Engine
 from byron.management.projects import Project, find_projects
+from byron.management.readiness import problems, with_readiness
 from byron.management.report import Lines, Steps, as_json, show_table
-from byron.management.set_aside import with_parked
 from byron.management.system import Brought, Interrupted, System, deaf, interruptible
 
 #: Exit status of `status` when something is not up.
@@ -105,7 +105,7 @@ def show_status(options: dict[str, Any]) -> None:
     try:
         engine = engine_of(options)
         projects = find_projects(options["paths"]) if options["paths"] else engine.projects()
-        rows = with_parked([engine.status(project) for project in projects])
+        rows = with_readiness([engine.status(project) for project in projects])
     except ByronError as error:
         raise CommandError(str(error)) from error
     console = Console(highlight=False)
@@ -121,6 +121,8 @@ def show_status(options: dict[str, Any]) -> None:
                     soft_wrap=True,
                     markup=False,
                 )
+            for problem in problems(row):
+                console.print(f"{row.component}: {problem}.", soft_wrap=True, markup=False)
     else:
         console.print("Nothing is up.")
     if not rows or any(row.state != "up" for row in rows):

@@ -14,8 +14,8 @@ from byron.exceptions import ByronError
 from byron.management.brokers import Broker, brokers_of
 from byron.management.engines.base import Engine, EngineError, Order, Row
 from byron.management.projects import Project
+from byron.management.readiness import problems, with_readiness
 from byron.management.report import Lines, Steps
-from byron.management.set_aside import with_parked
 
 T = TypeVar("T")
 
@@ -176,7 +176,9 @@ class System:
     def _start(self, order: Order) -> None:
         row = self._engine.up(order, self._steps.say)
         self._steps.done(order.project.name, describe_up(row))
-        [known] = with_parked([row])
+        [known] = with_readiness([row])
+        for problem in problems(known):
+            self._steps.done(order.project.name, problem)
         if known.parked:
             events = "1 event is" if known.parked == 1 else f"{known.parked:,} events are"
             self._steps.done(order.project.name, f"{events} set aside; `manage.py parked` shows them, in {row.project}")
