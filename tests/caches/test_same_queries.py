@@ -174,3 +174,25 @@ def test_moments_and_days_are_cut_short(objects: Models) -> None:
 
     assert row == (datetime(2024, 2, 1, tzinfo=UTC), date(2024, 2, 1), date(2024, 2, 29), time(23))
     assert objects("Everything").aggregate(last=Max("day"))["last"] == date(9999, 12, 31)
+
+
+def test_null_comes_after_every_value_however_rows_are_ordered(objects: Models) -> None:
+    everything, shelf = objects("Everything"), objects("Shelf")
+
+    def order(rows: Any) -> list[str]:
+        return list(rows.values_list("pk", flat=True))
+
+    assert order(everything.order_by("text", "pk")) == ["1", "2", "0"]
+    assert order(everything.order_by("-text", "pk")) == order(everything.order_by("text", "-pk").reverse())
+    assert order(everything.order_by("-text", "pk")) == ["0", "2", "1"]
+    assert everything.order_by("text").last().pk == "0"
+    assert order(shelf.order_by("above__count", "pk")) == ["b", "c", "d", "a", "e"]
+    assert order(shelf.order_by("-above", "pk")) == ["a", "e", "d", "b", "c"]
+    found = shelf.filter(pk="a").values_list("pk").union(shelf.filter(pk="b").values_list("pk")).order_by("pk")
+    assert list(found) == [("a",), ("b",)]
+    assert list(shelf.values("above").annotate(n=Count("pk")).order_by("-above").values_list("above", "n")) == [
+        (None, 1),
+        ("gone", 1),
+        ("b", 1),
+        ("a", 2),
+    ]
