@@ -13,15 +13,20 @@ from django.views.decorators.http import require_safe
 
 from byron.api.probes import Probe
 from byron.broker.connection import broker_for
-from byron.cache.checkpoint import last_position
+from byron.cache.checkpoint import last_position, read_checkpoints
 from byron.cache.members import living_members
 from byron.cache.migrations import is_pending
 from byron.cache.parked import open_events
+from byron.events.codec import message_id
 from byron.exceptions import BrokerPermissionError, ByronError, LogMismatchError
 from byron.schema.installed import ComponentConfig, installed_components
 
 #: Caches seen with all their migrations; a look at the files costs too much for every request.
 _migrated: set[str] = set()
+
+
+#: What /readyz says of a log that was recreated or restored: the Sink applies none of it, and waits.
+ANOTHER_LOG = "does not hold what the Cache has applied"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +77,13 @@ class Probes:
         usable = [config for config in self._configs if not config.schema_problems]
         self._caches = {config.label: Probe(config.label, partial(_cache, config)) for config in usable}
         namespaces = {config.component.namespace for config in usable}
+        self._logs = {config.label: Probe(config.label, partial(_log, config)) for config in usable}
         self._brokers = {namespace: Probe(namespace, partial(_broker, namespace)) for namespace in namespaces}
 
     def states(self) -> dict[str, dict[str, Any]]:
-        for cache in self._caches.values():
-            cache.begin()
-        for broker in self._brokers.values():
-            broker.begin()
+        every: list[Probe[Any]] = [*self._caches.values(), *self._logs.values(), *self._brokers.values()]
+        for probe in every:
+            probe.begin()
         return {config.label: self._state(config) for config in self._configs}
 
     def _state(self, config: ComponentConfig) -> dict[str, Any]:
@@ -86,10 +91,12 @@ class Probes:
             return {"cache": "the schema has problems"}
         cache = self._caches[config.label].answer() or CacheState(cache="no answer")
         broker = self._brokers[config.component.namespace].answer() or BrokerState(broker="no answer")
-        known = cache.position is not None and broker.last is not None
+        log = self._logs[config.label].answer()
+        known = cache.position is not None and broker.last is not None and log != ANOTHER_LOG
         return {
             "cache": cache.cache,
             "broker": broker.broker,
+            "log": log,
             "position": cache.position,
             "last": broker.last,
             "lag": max(0, (broker.last or 0) - (cache.position or 0)) if known else None,
@@ -131,6 +138,26 @@ def _broker(namespace: str) -> BrokerState:
         return BrokerState(broker="forbidden")
     except ByronError:
         return BrokerState(broker="unreachable")
+
+
+def _log(config: ComponentConfig) -> str | None:
+    """Tell whether the log is the one that the Cache was made of, as far as this process may know; else None."""
+    try:
+        applied = max(
+            read_checkpoints(config.alias, config.consumer_name).values(), key=lambda each: each.position, default=None
+        )
+        broker = broker_for(config.component.namespace)
+        info = broker.log_info()
+        if applied is None or applied.log_created in (None, info.created):
+            return "ok" if applied is None or applied.position <= info.last else ANOTHER_LOG
+        try:
+            stored = broker.get(applied.position)
+        except BrokerPermissionError:
+            # It may not read events. That leaves the log's own identity, as it does for the Sink.
+            return ANOTHER_LOG
+        return "ok" if stored is not None and message_id(stored) == applied.event_id else ANOTHER_LOG
+    except (ByronError, DatabaseError, ImproperlyConfigured):
+        return None
 
 
 def _answer(body: dict[str, Any], status: int = 200) -> JsonResponse:

@@ -332,6 +332,10 @@ class ReferenceField(_ForeignKey):
         kwargs.update(db_constraint=False, related_name="+")
         super().__init__(to, on_delete=on_delete, **kwargs)
 
+    def _check_unique(self, **kwargs: Any) -> list[Any]:
+        """Let a reference be unique: what Django proposes instead differs in the way back only, which there is not."""
+        return []
+
     def deconstruct(self) -> tuple[str, str, Any, Any]:
         name, path, args, kwargs = super().deconstruct()
         for implied in ("on_delete", "db_constraint", "related_name"):

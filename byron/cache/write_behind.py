@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError, connections, models
 from django.db.models import signals
 
+from byron.cache.ordering import with_nulls_last
+
 #: Values that their owner may change after they were given to a row.
 _CHANGEABLE = (list, dict, set, bytearray)
 
@@ -102,7 +104,13 @@ def unit_of_work(alias: str) -> Iterator[None]:
 
 
 class CacheQuerySet(_QuerySet):
-    """A query set whose `create` leaves the storing to a unit of work, where there is one."""
+    """A query set whose `create` leaves the storing to a unit of work, where there is one.
+
+    `order_by` puts null after every value, as declared lists do; else each engine would put it where it likes.
+    """
+
+    def order_by(self, *names: Any) -> Any:
+        return super().order_by(*(with_nulls_last(self, name) for name in names))
 
     def create(self, **kwargs: Any) -> Any:
         unit = _current.get()

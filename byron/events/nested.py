@@ -41,14 +41,9 @@ def _changed(
 
 
 def _as_dict(value: Any, group: InputType, component: Component) -> Any:
-    if isinstance(value, msgspec.Struct):
-        given = {name: each for name, each in msgspec.structs.asdict(value).items() if each is not msgspec.UNSET}
-    elif isinstance(value, Mapping):
-        # A group within itself is read as it is.
-        names: dict[str, str] = {attribute.name: attribute.python_name for attribute in group.attributes}
-        given = {names.get(str(name), str(name)): each for name, each in value.items()}
-    else:
+    if not isinstance(value, msgspec.Struct):
         return value
+    given = {name: each for name, each in msgspec.structs.asdict(value).items() if each is not msgspec.UNSET}
     return plain(given, _groups_of(group, component), component)
 
 

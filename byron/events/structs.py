@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import GenericAlias
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,9 @@ from byron.schema.type_ref import TypeRef
 from byron.schema.types import LONGEST_ID, SCALARS, WITHOUT_NUL
 from byron.schema.values import CHECKS, check_indexed
 
+#: Looks at a payload that has its types, or goes on reading it. Raises ValueError.
+_Check = Callable[[Any], None]
+
 EntityId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID, pattern=WITHOUT_NUL)]
 
 
@@ -22,6 +26,7 @@ class PayloadStructs:
     def __init__(self, component: Component) -> None:
         self._component = component
         self._known: dict[tuple[str, bool], type[msgspec.Struct]] = {}
+        self._decoders: dict[tuple[str, bool], msgspec.json.Decoder[Any]] = {}
         self._building: set[str] = set()
 
     def whole(self, shape: ObjectType | InputType, *, strict: bool) -> type[msgspec.Struct]:
@@ -49,21 +54,23 @@ class PayloadStructs:
         for attribute in shape.attributes:
             annotation = self._annotation(attribute.type, strict)
             fields.append(_field(attribute.python_name, annotation, required=attribute.type.required and not part))
-        checks = _checks(shape)
+        checks = [*_checks(shape), *self._groups_within(shape, strict)]
         return msgspec.defstruct(
             shape.name,
             fields,
             kw_only=True,
             forbid_unknown_fields=strict,
             rename={attribute.python_name: attribute.name for attribute in shape.attributes},
-            namespace={"__post_init__": checks} if checks else None,
+            namespace={"__post_init__": _all_of(checks)} if checks else None,
         )
 
     def _annotation(self, reference: TypeRef, strict: bool) -> Any:
         item = self._item(reference.name, strict)
         if reference.is_list:
-            item = GenericAlias(list, (item if reference.items_required else item | None,))
-        return item if reference.required or item is Any else item | None
+            is_open = reference.items_required or item is msgspec.Raw
+            item = GenericAlias(list, (item if is_open else item | None,))
+        # Any value is null, too, where it is not looked at yet.
+        return item if reference.required or item in (Any, msgspec.Raw) else item | None
 
     def _item(self, name: str, strict: bool) -> Any:
         component = self._component
@@ -72,16 +79,56 @@ class PayloadStructs:
         if name in component.enums:
             return Literal[tuple(component.enums[name].values)]
         if name in component.inputs:
-            # An input may contain itself, in a list or as an optional: that deep, any object will do.
-            return dict[str, Any] if name in self._building else self._struct(component.inputs[name], strict)
+            # An input may contain itself, in a list or as an optional: such a part is read once its struct is there.
+            return msgspec.Raw if name in self._building else self._struct(component.inputs[name], strict)
         return SCALARS[name].payload
+
+    def _groups_within(self, shape: ObjectType | InputType, strict: bool) -> list[_Check]:
+        """Return what reads a payload's attributes of the inputs that are being made, which contain it."""
+        return [
+            partial(self._read_within, attribute=attribute, strict=strict)
+            for attribute in shape.attributes
+            if attribute.type.name in self._building
+        ]
+
+    def _read_within(self, payload: Any, *, attribute: Attribute | InputAttribute, strict: bool) -> None:
+        value = getattr(payload, attribute.python_name)
+        kind = attribute.type
+
+        def read(item: msgspec.Raw, required: bool) -> Any:
+            if bytes(item) == b"null":
+                if required:
+                    raise ValueError(f"{attribute.name}: null is not among the values of {kind}.")
+                return None
+            try:
+                return self._decoder(kind.name, strict).decode(item)
+            except msgspec.ValidationError as error:
+                raise ValueError(f"{attribute.name}: {error}") from error
+
+        if isinstance(value, msgspec.Raw):
+            setattr(payload, attribute.python_name, read(value, kind.required))
+        elif isinstance(value, list):
+            setattr(payload, attribute.python_name, [read(item, kind.items_required) for item in value])
+
+    def _decoder(self, name: str, strict: bool) -> msgspec.json.Decoder[Any]:
+        if (name, strict) not in self._decoders:
+            self._decoders[name, strict] = msgspec.json.Decoder(self._struct(self._component.inputs[name], strict))
+        return self._decoders[name, strict]
 
 
 def _field(name: str, annotation: Any, *, required: bool) -> tuple[Any, ...]:
     return (name, annotation) if required else (name, annotation | msgspec.UnsetType, msgspec.UNSET)
 
 
-def _checks(shape: ObjectType | InputType) -> Callable[[Any], None] | None:
+def _all_of(checks: Sequence[_Check]) -> _Check:
+    def check(payload: Any) -> None:
+        for each in checks:
+            each(payload)
+
+    return check
+
+
+def _checks(shape: ObjectType | InputType) -> list[_Check]:
     """Return what looks at a payload's values once they have their types, if any of them needs it."""
     checks = [
         (attribute.python_name, attribute.name, attribute.type, check_value)
@@ -103,7 +150,7 @@ def _checks(shape: ObjectType | InputType) -> Callable[[Any], None] | None:
                     except ValueError as error:
                         raise ValueError(f"{name}: {error}") from error
 
-    return check if checks else None
+    return [check] if checks else []
 
 
 def _check(attribute: Attribute | InputAttribute) -> Callable[[Any], None] | None:

@@ -12,7 +12,7 @@ from byron.management.engines.base import Order
 from byron.management.projects import find_projects
 from byron.management.report import Steps
 from byron.management.running import engine_of
-from byron.management.system import describe_up, tell_parked
+from byron.management.system import describe_up, tell_troubles
 
 
 def restart(options: dict[str, Any]) -> None:
@@ -27,6 +27,6 @@ def restart(options: dict[str, Any]) -> None:
             for project in projects:
                 row = engine.restart(Order(project=project, port=options["port"]), only, steps.say)
                 steps.done(project.name, f"restarted, {describe_up(row)}")
-                tell_parked(row, steps)
+                tell_troubles(row, steps)
     except ByronError as error:
         raise CommandError(str(error)) from error

@@ -18,8 +18,8 @@ from byron.management.brokers import Broker, EmbeddedBroker, brokers_of
 from byron.management.container_broker import container_brokers
 from byron.management.engines import ENGINES, Engine
 from byron.management.projects import Project, find_projects
+from byron.management.readiness import problems, with_readiness
 from byron.management.report import Lines, Steps, as_json, show_table
-from byron.management.set_aside import with_parked
 from byron.management.system import Brought, Interrupted, System, deaf, interruptible
 from byron.schema.problems import listed
 
@@ -107,7 +107,7 @@ def show_status(options: dict[str, Any]) -> None:
         engine = engine_of(options)
         known = engine.projects()
         projects = find_projects(options["paths"], known) if options["paths"] else known
-        rows = with_parked([engine.status(project) for project in projects])
+        rows = with_readiness([engine.status(project) for project in projects])
     except ByronError as error:
         raise CommandError(str(error)) from error
     console = Console(highlight=False)
@@ -123,6 +123,8 @@ def show_status(options: dict[str, Any]) -> None:
                     soft_wrap=True,
                     markup=False,
                 )
+            for problem in problems(row):
+                console.print(f"{row.component}: {problem}.", soft_wrap=True, markup=False)
     else:
         brokers = [str(broker.namespace) for broker in _brokers_on_record(engine) if broker.runs()]
         console.print(f"No component is up; the broker of {listed(brokers)} is." if brokers else "Nothing is up.")

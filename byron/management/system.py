@@ -15,8 +15,8 @@ from byron.exceptions import ByronError
 from byron.management.brokers import Broker, brokers_of
 from byron.management.engines.base import Engine, EngineError, Order, Row
 from byron.management.projects import Project
+from byron.management.readiness import problems, with_readiness
 from byron.management.report import Lines, Steps
-from byron.management.set_aside import with_parked
 
 T = TypeVar("T")
 
@@ -177,7 +177,7 @@ class System:
     def _start(self, order: Order) -> None:
         row = self._engine.up(order, self._steps.say)
         self._steps.done(order.project.name, describe_up(row))
-        tell_parked(row, self._steps)
+        tell_troubles(row, self._steps)
 
     @staticmethod
     def _all(do: Callable[[Any], T], items: Sequence[Any], cancelled: threading.Event | None = None) -> list[T]:
@@ -208,15 +208,18 @@ def describe_up(row: Row) -> str:
     return f"{row.state}{_address(row)}"
 
 
-def tell_parked(row: Row, steps: Steps) -> None:
-    """Say how many events a project that is up has set aside, if there are any."""
-    [known] = with_parked([row])
+def tell_troubles(row: Row, steps: Steps) -> None:
+    """Say what is wrong with a project that is up, and how many events it has set aside, if there are any."""
+    name = Path(row.project).name
+    [known] = with_readiness([row])
+    for problem in problems(known):
+        steps.done(name, problem)
     if known.parked:
         events, them = ("1 event is", "it") if known.parked == 1 else (f"{known.parked:,} events are", "them")
         shown = (
             f"`manage.py parked` shows {them} and `manage.py parked retry --all` tries {them} again, in {row.project}"
         )
-        steps.done(Path(row.project).name, f"{events} set aside; {shown}")
+        steps.done(name, f"{events} set aside; {shown}")
 
 
 def _brokers(orders: Sequence[Order]) -> list[Broker]:

@@ -16,6 +16,7 @@ from django.db.transaction import TransactionManagementError
 
 from byron.cache.checkpoint import Applied, lock_checkpoints, store_checkpoint
 from byron.cache.trouble import is_conflict, is_trouble
+from byron.cache.visits import between_transactions
 from byron.cache.write_behind import unit_of_work
 from byron.events.codec import message_id
 from byron.events.event import StoredMessage
@@ -36,9 +37,6 @@ _LONGEST_TRANSACTION = 1.0
 
 #: Seconds before what met another transaction is tried again, on a database that does not wait for locks.
 _CONFLICT_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
-
-#: Seconds for which `manage.py parked` tries to come between two transactions of a Sink at work, and between two tries.
-_VISITORS_PATIENCE, _VISITORS_PAUSE = 30.0, 0.02
 
 _T = TypeVar("_T")
 
@@ -152,18 +150,12 @@ class BatchApplier:
         self.parking.tried(begun)
         return len(applied), problem
 
-    def _pauses(self) -> Iterator[float]:
-        if self._owner is not None:
-            yield from _CONFLICT_PAUSES
-            return
-        # The lane is another process's, which leaves little room between its transactions.
-        deadline = time.monotonic() + _VISITORS_PATIENCE
-        while time.monotonic() < deadline:
-            yield _VISITORS_PAUSE
-
     def _patiently(self, action: Callable[[], _T]) -> _T:
         """Do something that is undone when it fails, and again while another transaction is in its way."""
-        for pause in self._pauses():
+        if self._owner is None:
+            # The lane is another process's, which leaves little room between its transactions.
+            return between_transactions(self._alias, action)
+        for pause in _CONFLICT_PAUSES:
             try:
                 return action()
             except Exception as error:
@@ -215,6 +207,8 @@ class BatchApplier:
                     if row is not None:
                         item = self._read(stored_message(row))
                         if isinstance(item, _Broken):
+                            # No handler has seen it; the one that was at work before has nothing to do with it.
+                            self.applier.handler = ""
                             raise item.problem.error
                         self.applier.apply([item])
                         self._require_intact()

@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from byron.cache.checkpoint import lock_checkpoints
 from byron.cache.parked import open_events
 from byron.cache.roles import Role, acting_as
+from byron.cache.visits import between_transactions
 from byron.events.subjects import SLOTS, encode_key
 from byron.models import ParkedEvent
 from byron.schema.installed import ComponentConfig
@@ -74,8 +75,13 @@ def retry_parked(config: ComponentConfig, selection: Selection) -> Iterator[Outc
 def discard_parked(config: ComponentConfig, selection: Selection) -> int:
     """Give parked events up and return how many those were; the next of their keys are due then.
 
-    A note of each stays, for `rebuildcache` to pass it over.
+    A note of each stays, for `rebuildcache` to pass it over. Raises OperationalError when a Sink at work leaves no
+    room for it.
     """
+    return between_transactions(config.alias, lambda: _discard(config, selection))
+
+
+def _discard(config: ComponentConfig, selection: Selection) -> int:
     alias, consumer = config.alias, config.consumer_name
     with transaction.atomic(using=alias):
         rows: Sequence[ParkedEvent] = list(parked_events(config, selection))

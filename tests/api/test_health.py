@@ -6,13 +6,14 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 
 from byron.api import health, probes
-from byron.api.health import readyz
+from byron.api.health import ANOTHER_LOG, readyz
 from byron.broker.connection import use_broker
 from byron.broker.memory import MemoryBroker
 from byron.cache.checkpoint import Applied, store_checkpoint, take_slots
@@ -94,7 +95,7 @@ def test_the_process_answers_whatever_is_away(client, perses):
 def test_a_component_with_all_it_needs(client):
     assert ready(client) == (
         200,
-        {"cache": "ok", "broker": "ok", "position": 0, "last": 0, "lag": 0, "parked": 0, "sinks": 0},
+        {"cache": "ok", "broker": "ok", "log": "ok", "position": 0, "last": 0, "lag": 0, "parked": 0, "sinks": 0},
     )
     assert client.get("/readyz").json()["status"] == "ok"
 
@@ -107,6 +108,27 @@ def test_how_far_the_cache_is_behind_the_log(client, perses):
 
     _, state = ready(client)
     assert (state["position"], state["last"], state["lag"]) == (4, 7, 3)
+
+
+def test_a_log_that_is_another_than_the_one_applied_is_told(client, perses):
+    publish(perses, 7)
+    slots, known = range(16), perses.log_info()
+    take_slots("library", "library", slots, "me", lambda owner: False)
+    for applied, log, lag in [
+        (Applied(position=4, event_id="m3", log_created=known.created), "ok", 3),
+        # Made anew of the same events: the Sink goes on there, too.
+        (Applied(position=5, event_id="m4", log_created=known.created - timedelta(days=1)), "ok", 2),
+        (Applied(position=6, event_id="of another", log_created=known.created - timedelta(days=1)), ANOTHER_LOG, None),
+        (Applied(position=9, event_id="m8", log_created=known.created), ANOTHER_LOG, None),
+    ]:
+        store_checkpoint("library", "library", slots, applied)
+        health.probes.cache_clear()
+        code, state = ready(client)
+        assert (code, state["broker"], state["log"], state["lag"]) == (200, "ok", log, lag), applied
+
+    perses.available = False
+    health.probes.cache_clear()
+    assert ready(client)[1]["log"] is None
 
 
 def test_parked_events_and_living_sinks_are_counted(client):

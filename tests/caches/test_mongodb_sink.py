@@ -12,18 +12,22 @@ from unittest import SkipTest
 
 import pytest
 from django.apps import apps
-from django.db import connections
+from django.db import OperationalError, connections
 
 from byron.broker.memory import MemoryBroker
+from byron.cache import visits
 from byron.cache.roles import Role, acting_as
 from byron.commands.functions import load_function
 from byron.models import Checkpoint, OutboxMessage, ParkedEvent
 from byron.schema.installed import ComponentConfig
 from byron.sink.lane import LaneWorker
+from byron.sink.triage import Selection, discard_parked, retry_parked
 from byron.testing.events import event
 from byron.testing.survival import Survival
 from tests.mongodb import why_not
 from tests.sink.conftest import KilledError, Workbench
+
+MongoClient = pytest.importorskip("pymongo").MongoClient
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no MongoDB: {why_not()}")
 
@@ -134,3 +138,36 @@ def test_faults_are_not_rehearsed_without_savepoints_and_it_says_so(bench: Workb
         SkipTest, match="mongodb, which has no savepoints to undo them by: run the tests with CACHE_URL="
     ):
         survival.check(examples=1, seed=None)
+
+
+@contextmanager
+def another_transaction() -> Iterator[Any]:
+    """Hold the checkpoints as a Sink in the middle of a batch does; what is given lets go of them, and the end does."""
+    client = MongoClient(connections["library"].settings_dict["HOST"])
+    with client, client.start_session() as session, session.start_transaction():
+        held = client["library"]["byron_checkpoint"].update_many({}, {"$set": {"held": 1}}, session=session)
+        assert held.matched_count == 16
+        yield session.abort_transaction
+
+
+@pytest.mark.parametrize("does", [discard_parked, lambda *given: sum(each.applied for each in retry_parked(*given))])
+def test_parked_events_are_dealt_with_between_a_sinks_transactions(
+    bench: Workbench, does: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "byron.cache")
+    bench.publish("shelf.made", {"id": "a", "label": "taken", "count": 1})
+    bench.publish("shelf.made", {"id": "b", "label": "taken", "count": 1})
+    bench.run()
+    bench.model("Shelf").filter(pk="a").delete()
+    monkeypatch.setattr(visits, "PATIENCE", 0.3)
+
+    with another_transaction() as end:
+        with pytest.raises(OperationalError, match=r"in the Cache library for 0\.3 seconds, and nothing was changed\."):
+            does(bench.config, Selection())
+        assert bench.states == [(2, "retrying")] and caplog.text.count("reason='a Sink is at work'") == 1
+
+        monkeypatch.setattr(visits, "PATIENCE", 30)
+        # The Sink comes to the end of its batch while it is waited for.
+        monkeypatch.setattr(visits.time, "sleep", lambda seconds: end() if end.__self__.in_transaction else None)
+        assert does(bench.config, Selection()) == 1
+    assert [state for _, state in bench.states] in ([], ["discarded"])

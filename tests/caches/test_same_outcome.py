@@ -183,3 +183,14 @@ def test_a_right_that_is_lacking_on_mongodb_is_trouble_too(code: int, passes: bo
     assert is_trouble(error, "library") == lacks_right(error) == passes
     # A reader meets it too, as long as a new collection has no rights.
     assert is_unavailable(error, "library") == passes
+
+
+def test_an_event_that_nobody_can_read_names_no_handler_when_it_is_tried_again(bench: Workbench) -> None:
+    shelf(bench, "a", "taken")
+    shelf(bench, "b", "taken")
+    bench.publish_raw("shelf.made", b"{}", key="c")
+    worker = bench.run()
+
+    for key in ("b", "c"):
+        assert bench.retry(worker, key)[0] == 0
+    assert [(row.tries, bool(row.handler)) for row in bench.parked] == [(2, True), (2, False)]

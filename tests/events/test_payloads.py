@@ -23,6 +23,17 @@ namespace: Perses
 content:
   inputs:
     - {name: Tree, attributes: [{name: id, type: "ID!"}, {name: childTrees, type: "[Tree!]"}]}
+    - name: Branch
+      attributes:
+        - {name: id, type: "ID!"}
+        - {name: colour, type: "Colour"}
+        - {name: madeAt, type: "DateTime"}
+        - {name: price, type: "Decimal", renamedFrom: cost}
+        - {name: weight, type: "Decimal!", default: "1.50"}
+        - {name: next, type: "Branch"}
+        - {name: others, type: "[Branch]"}
+        - {name: leaf, type: "Leaf"}
+    - {name: Leaf, attributes: [{name: grownOn, type: "Date"}, {name: branch, type: "Branch"}]}
   enums: [{name: Colour, values: [RED, GREEN]}]
   types:
     - name: Thing
@@ -39,6 +50,7 @@ content:
     - {name: new.thing, version: 3, payload: Thing}
     - {name: named.thing, key: fullName, payload: Thing}
     - {name: new.tree, payload: Tree}
+    - {name: new.branch, payload: Branch}
   handlers:
     - {name: newLoose, event: new.loose, apply: {create: Loose}}
     - {name: looseChanged, event: loose.changed, apply: {update: Loose}}
@@ -97,6 +109,46 @@ def test_groups_within_a_payload_are_dicts_with_python_s_names_in_python(codec):
 
     assert body == (b'{"id":"1","childTrees":[{"id":"2","childTrees":[{"id":"3","childTrees":null}]},{"id":"4"}]}')
     assert codec.decode("new.tree", body) == tree
+
+
+def test_what_groups_hold_has_its_types_however_deep_it_is(codec):
+    def branch(identity, **more):
+        made_at = datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.UTC)
+        price = decimal.Decimal("1234567890.123456789012345678901")
+        return {"id": identity, "colour": "RED", "made_at": made_at, "price": price, **more}
+
+    leaf = {"grown_on": datetime.date(2024, 2, 29), "branch": branch("5", weight=decimal.Decimal(2))}
+    inner = branch("3", weight=decimal.Decimal(3), next=None, leaf=leaf)
+    whole = branch("1", weight=decimal.Decimal(1), next=branch("2", weight=decimal.Decimal(2), others=[inner, None]))
+
+    assert codec.decode("new.branch", codec.encode("new.branch", whole)) == whole
+
+
+def test_what_groups_hold_has_defaults_and_old_names_however_deep_it_is(codec):
+    body = b'{"id":"1","next":{"id":"2","others":[{"id":"3","cost":0.1000000000000000000001}]}}'
+
+    found = codec.decode("new.branch", body)["next"]["others"][0]
+
+    weight = decimal.Decimal("1.50")
+    assert found == {"id": "3", "weight": weight, "price": decimal.Decimal("0.1000000000000000000001")}
+
+
+@pytest.mark.parametrize(
+    ("inner", "message"),
+    [
+        ('{"id":"3","colour":"BLUE"}', r"others: Invalid enum value 'BLUE' - at `\$\.colour`"),
+        ('{"id":"3","madeAt":"2024-02-30T00:00:00Z"}', r"others: .*madeAt"),
+        ('{"id":"3","bark":1}', r"others: .*unknown field `bark`"),
+        ('{"id":"3","price":"NaN"}', "others: price: NaN is no number"),
+        ("{}", "others: .*missing required field `id`"),
+        ("5", "others: Expected `object`, got `int`"),
+        ('{"id":"3","leaf":{"branch":[]}}', "others: .*branch: Expected `object`, got `array`"),
+    ],
+)
+def test_what_does_not_fit_in_a_group_is_told_however_deep_it_is(codec, inner, message):
+    body = f'{{"id":"1","next":{{"id":"2","others":[{inner}]}}}}'
+    with pytest.raises(ValueError, match=message):
+        codec.decode("new.branch", body.encode())
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b"{", b"\xff", b'{"id":"1","fullName":"A","size":1e400}'])

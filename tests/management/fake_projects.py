@@ -37,7 +37,10 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.path == "/readyz":
             parked = json.loads(pathlib.Path("facts.json").read_text())["parked"]
-            states = {str(number): {"cache": "ok", "parked": count} for number, count in enumerate(parked)}
+            log = json.loads(pathlib.Path("facts.json").read_text()).get("log", "ok")
+            states = {
+                str(number): {"cache": "ok", "parked": count, "log": log} for number, count in enumerate(parked)
+            }
             self.wfile.write(json.dumps({"components": states}).encode())
 
     def log_message(self, *arguments):

@@ -213,6 +213,20 @@ def test_events_set_aside_are_told_when_their_component_comes_up(shop, bank, bro
     ]
 
 
+def test_a_sink_that_waits_since_the_log_is_another_is_told_with_the_remedy(shop, brokers, capsys):
+    change(shop, parked=[0], log="does not hold what the Cache has applied")
+    waits = (
+        "shop: the log does not hold what the Cache of 0 has applied, so its Sink waits: restore the log, or run "
+        f"`manage.py rebuildcache 0`, in {shop.path}"
+    )
+
+    up(shop)
+    assert waits in capsys.readouterr().out.splitlines()
+    call_command("component", "status", str(shop.path))
+    assert capsys.readouterr().out.splitlines()[-1] == f"{waits}."
+    assert status(capsys, shop)[1][0]["another_log"] == ["0"]
+
+
 def test_restart_starts_each_process_anew_at_its_port_and_the_log_tells(shop, bank, brokers, capsys):
     up(shop, bank)
     before = {row["component"]: row for row in status(capsys)[1]}

@@ -40,6 +40,17 @@ _FORGOTTEN = timedelta(days=30)
 SEQUENCES = "byron_sequence"
 
 
+#: Lookups that compare two values, and MongoDB's operators for them.
+_COMPARISONS = {"exact": "$eq", "gt": "$gt", "gte": "$gte", "lt": "$lt", "lte": "$lte"}
+
+
+def _compared(operator: str, one: Any, other: Any) -> dict[str, Any]:
+    """Return the comparison of two values, which is false where one of them is null or missing, as in SQL."""
+    # What is missing is less than null.
+    known = [{"$gt": [each, None]} for each in (one, other) if isinstance(each, str | dict)]
+    return {"$and": [{operator: [one, other]}, *known]}
+
+
 class _Cursor:
     """What Django's own code enters and does not use."""
 
@@ -74,6 +85,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         "DateField": "string",
         "DateTimeField": "string",
         "TimeField": "string",
+    }
+
+    #: The backend takes null for less than any value of another column, and for the same as null.
+    mongo_expr_operators: ClassVar[dict[str, Any]] = {
+        **base.DatabaseWrapper.mongo_expr_operators,
+        **{name: partial(_compared, operator) for name, operator in _COMPARISONS.items()},
     }
 
     #: Clients are pools, for all threads of a process, by what they were made with.

@@ -9,7 +9,9 @@ from typing import Any
 from bson import Int64, ObjectId
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import DatabaseError, IntegrityError, NotSupportedError
+from django.db.models import Q, Subquery
 from django.db.models.constants import OnConflict
+from django.db.models.sql import Query
 from django.db.models.sql.constants import MULTI
 from django.db.transaction import TransactionManagementError
 from django_mongodb_backend import compiler
@@ -46,6 +48,8 @@ class SQLCompiler(_Statement, compiler.SQLCompiler):
         query = self.query.clone()
         query.clear_ordering(force=True)
         query.clear_limits()
+        query.select_for_update = False
+        _find_by_key(query, self.connection)
         chosen = query.get_compiler(connection=self.connection)
         chosen.pre_sql_setup()
         try:
@@ -56,7 +60,8 @@ class SQLCompiler(_Statement, compiler.SQLCompiler):
         except EmptyResultSet:
             return
         with self.connection.statement("select_for_update"):
-            self.collection.update_many(matching, {"$set": {HELD: ObjectId()}}, session=self.connection.session)
+            # Not this query's own collection: a query knows it only once it is set up.
+            chosen.collection.update_many(matching, {"$set": {HELD: ObjectId()}}, session=self.connection.session)
 
     def build_query(self, columns: Any = None) -> Any:
         # The backend reads whole documents when an instance is asked for, be it by only().
@@ -131,16 +136,26 @@ class SQLInsertCompiler(_Statement, compiler.SQLInsertCompiler):
 class SQLUpdateCompiler(_Statement, compiler.SQLUpdateCompiler):
     def pre_sql_setup(self, *args: Any, **kwargs: Any) -> Any:
         for field, _, value in self.query.values:
+            if value is None and not field.null:
+                raise IntegrityError(f"You can't set {field.name} (a non-nullable field) to None.")
+            if _asks_further(value):
+                raise NotSupportedError(
+                    f"MongoDB cannot set {field.name} by a subquery: hold the rows with select_for_update(), and save "
+                    "each with its value."
+                )
             if field.get_internal_type() == "ByronDecimalField" and hasattr(value, "resolve_expression"):
                 raise NotSupportedError(
                     f"MongoDB cannot compute {field.name}, a Decimal: hold the row with select_for_update(), compute "
                     "the new value in Python, and save it."
                 )
+        _find_by_key(self.query, self.connection)
         return super().pre_sql_setup(*args, **kwargs)
 
 
 class SQLDeleteCompiler(_Statement, compiler.SQLDeleteCompiler):
-    pass
+    def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
+        _find_by_key(self.query, self.connection)
+        return super().execute_sql(*args, **kwargs)
 
 
 class SQLAggregateCompiler(_Statement, compiler.SQLAggregateCompiler):
@@ -149,3 +164,34 @@ class SQLAggregateCompiler(_Statement, compiler.SQLAggregateCompiler):
 
 def _is_computed(value: Any) -> bool:
     return hasattr(value, "resolve_expression")
+
+
+def _find_by_key(query: Query, connection: Any) -> None:
+    """Have a query that looks into other collections find its rows by their keys, which are read first.
+
+    What writes to MongoDB sees one collection alone.
+    """
+    if query.count_active_tables() < 2 and not _asks_further(query.where):
+        return
+    chosen = query.chain(klass=Query)
+    chosen.clear_ordering(force=True)
+    chosen.clear_select_fields()
+    chosen.select_related = False
+    chosen.set_annotation_mask(())
+    chosen.add_fields([chosen.get_meta().pk.name])
+    try:
+        keys = {row[0] for rows in chosen.get_compiler(connection=connection).execute_sql(MULTI) for row in rows}
+    except EmptyResultSet:
+        keys = set()
+    query.clear_where()
+    base = query.get_initial_alias()
+    query.reset_refcounts({alias: int(alias == base) for alias in query.alias_map})
+    query.add_q(Q(pk__in=sorted(keys)))
+
+
+def _asks_further(node: Any) -> bool:
+    """Whether a condition, or an expression in it, is a query of its own."""
+    if isinstance(node, Query | Subquery):
+        return True
+    parts = node.children if hasattr(node, "children") else getattr(node, "get_source_expressions", list)()
+    return any(map(_asks_further, parts))

@@ -10,7 +10,6 @@ import datetime
 import json
 from typing import Any
 
-from django.db.models import Transform
 from django.utils import timezone
 from django_mongodb_backend import operations
 
@@ -45,9 +44,6 @@ class DatabaseOperations(operations.DatabaseOperations):
         return plain if _is_native(plain) else {_AS_TEXT: text}
 
     def get_db_converters(self, expression: Any) -> list[Any]:
-        # What MongoDB computes of a date is one of its own dates, which the backend reads.
-        if isinstance(expression, Transform):
-            return list(super().get_db_converters(expression))
         return [_READERS.get(each.__name__, each) for each in super().get_db_converters(expression)]
 
 

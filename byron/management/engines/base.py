@@ -36,6 +36,8 @@ class Row:
     since: str | None = None
     #: Events set aside by all of its components; None while that is not known.
     parked: int | None = None
+    #: The components whose log does not hold what their Cache has applied; their Sinks wait.
+    another_log: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str | None:
