@@ -207,8 +207,6 @@ class BatchApplier:
                     if row is not None:
                         item = self._read(stored_message(row))
                         if isinstance(item, _Broken):
-                            # No handler has seen it; the one that was at work before has nothing to do with it.
-                            self.applier.handler = ""
                             raise item.problem.error
                         self.applier.apply([item])
                         self._require_intact()

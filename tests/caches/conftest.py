@@ -38,16 +38,6 @@ def mongodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mongodb
 
 
 @pytest.fixture
-def sqlite_cache(tmp_path: Path, django_db_blocker: DjangoDbBlocker, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The alias of the Library's Cache, which is on SQLite for the length of a test, migrated and empty."""
-    monkeypatch.setenv("LIBRARY_CACHE_URL", f"sqlite:///{tmp_path / 'library.sqlite3'}")
-    settings = connections.configure_settings({"default": {}, **cache_databases(["library"], Path())})
-    with django_db_blocker.unblock(), meaning("library", settings["library"]):
-        call_command("migrate", database="library", verbosity=0)
-        yield "library"
-
-
-@pytest.fixture
 def mongodb_cache(
     mongodb_server: MongoServer, django_db_blocker: DjangoDbBlocker, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
