@@ -19,7 +19,7 @@ test: $(BIN)/.installed  ## Run the tests.
 	  --ignore tests/gateway --ignore tests/deploy/test_image.py
 
 faults: $(BIN)/.installed  ## Run the Sink's fault tests on real processes: some minutes.
-	$(BIN)/python -m pytest -q -n 2 tests/faults
+	$(BIN)/python -m pytest -q -n 3 tests/faults
 
 audit: $(BIN)/.installed  ## Audit the example's API by the GraphQL over HTTP specification.
 	$(BIN)/python -m pytest -q -rs tests/audit

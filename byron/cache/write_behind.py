@@ -106,7 +106,8 @@ def unit_of_work(alias: str) -> Iterator[None]:
 class CacheQuerySet(_QuerySet):
     """A query set whose `create` leaves the storing to a unit of work, where there is one.
 
-    `order_by` puts null after every value, as declared lists do; else each engine would put it where it likes.
+    `bulk_create` counts as the write that it is. `order_by` puts null after every value, as declared lists do;
+    else each engine would put it where it likes.
     """
 
     def order_by(self, *names: Any) -> Any:
@@ -121,6 +122,11 @@ class CacheQuerySet(_QuerySet):
         row = self.model(**kwargs)
         unit.keep(row)
         return row
+
+    def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> Any:
+        # Django asks for the database's features before it says that it is about to write.
+        self._for_write = True
+        return super().bulk_create(objs, *args, **kwargs)
 
 
 class CacheModel(models.Model):

@@ -43,6 +43,19 @@ def test_the_sink_writes_and_reads_only_to_write(book):
             book.objects.get(pk="1")
 
 
+def test_the_sink_stores_many_rows_at_once():
+    author = apps.get_model("library", "Author")
+    with acting_as(Role.SINK):
+        author.objects.bulk_create([author(id="1", full_name="Ada"), author(id="2", full_name="Eva")])
+        author.objects.bulk_create([author(id="1", full_name="Bo")], ignore_conflicts=True)
+        author.objects.bulk_create(
+            [author(id="2", full_name="Eve")], update_conflicts=True, unique_fields=["id"], update_fields=["full_name"]
+        )
+        author.objects.bulk_update([author(id="1", full_name="Ida")], ["full_name"])
+
+    assert dict(author.objects.values_list("id", "full_name")) == {"1": "Ida", "2": "Eve"}
+
+
 def test_maintenance_does_both(book):
     assert current_role() is Role.MAINTENANCE
     book.objects.create(id="1", title="t", genre="DRAMA", author="a", tags=[])
