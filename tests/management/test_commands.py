@@ -33,16 +33,18 @@ def test_schema_prints_the_json_schema(capsys):
     assert json.loads(capsys.readouterr().out) == json_schema()
 
 
-def test_schema_checks_files(tmp_path):
+def test_schema_checks_files(tmp_path, monkeypatch):
     out, bad = StringIO(), tmp_path / "bad.yaml"
     bad.write_text("name: 7\n")
     call_command("schema", LISTING_2, stdout=out)
     assert out.getvalue() == f"{LISTING_2}: Student of Calisto is valid.\n"
 
+    # Where problems are is told as it looks from here.
+    monkeypatch.chdir(tmp_path)
     err = StringIO()
     with pytest.raises(SystemExit):
         call_command("schema", bad, tmp_path / "none.yaml", stderr=err)
-    assert f'{bad}:1:7: B013 "name" takes text' in err.getvalue()
+    assert '\nbad.yaml:1:7: B013 "name" takes text' in f"\n{err.getvalue()}"
     assert f"{tmp_path / 'none.yaml'} cannot be read: No such file or directory." in err.getvalue()
 
 
