@@ -15,11 +15,11 @@ demo: $(BIN)/.installed  ## Run Hello, Byron! and leave it up; ONCE=1 ends by it
 	$(BIN)/python examples/demo.py --port $(PORT) $(if $(ONCE),--once)
 
 test: $(BIN)/.installed  ## Run the tests.
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore tests/faults --ignore tests/audit --ignore tests/fuzz \
+	$(BIN)/python -m pytest -q -n 2 --ignore tests/faults --ignore tests/audit --ignore tests/fuzz \
 	  --ignore tests/gateway --ignore tests/deploy/test_image.py
 
 faults: $(BIN)/.installed  ## Run the Sink's fault tests on real processes: some minutes.
-	$(BIN)/python -m pytest -q -n 3 --dist worksteal tests/faults
+	$(BIN)/python -m pytest -q -n 3 tests/faults
 
 audit: $(BIN)/.installed  ## Audit the example's API by the GraphQL over HTTP specification.
 	$(BIN)/python -m pytest -q -rs tests/audit

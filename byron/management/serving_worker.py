@@ -86,6 +86,8 @@ def run_worker(work: Work, parent: Connection) -> None:
     """Answer requests until the parent says to stop, or is gone."""
     # Meant for the parent alone, but a terminal that is closed tells every process.
     signal.signal(signal.SIGHUP, lambda *_: None)
+    # So does Ctrl-C, which the parent answers by telling its workers to stop; granian's own handler comes later.
+    signal.signal(signal.SIGINT, lambda *_: None)
     if work.threads > 1:
         BULKHEAD.limit(work.threads - 1)
 

@@ -67,7 +67,8 @@ def children(running: Running) -> list[int]:
 def is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except OSError:
+        # Not there any more, or no more by the time it is read.
         return False
 
 
