@@ -24,7 +24,7 @@ from django.utils.functional import cached_property
 
 from byron.cache.decimals import of_sort_key, sort_key
 from byron.schema.forms import FORMS
-from byron.schema.values import check_indexed
+from byron.schema.values import check_indexed, check_int
 
 #: SQLite compares exact decimals by this collation; `byron.cache.connections` registers it.
 DECIMAL_COLLATION = "byron_decimal"
@@ -68,6 +68,16 @@ class CharField(_PlainTextMixin, models.CharField):  # type: ignore[type-arg]
 
 class TextField(_PlainTextMixin, models.TextField):  # type: ignore[type-arg]
     """A text."""
+
+
+class IntegerField(models.IntegerField):  # type: ignore[type-arg]
+    """A whole number of 32 bits, on every engine: PostgreSQL and GraphQL have no others."""
+
+    def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
+        """Raise ValueError for a number beyond 32 bits."""
+        if isinstance(value, int):
+            check_int(value)
+        return super().get_db_prep_save(value, connection)
 
 
 class _InsensitiveMixin:

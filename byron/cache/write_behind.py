@@ -13,24 +13,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import DatabaseError, connections, models
 from django.db.models import signals
-
-from byron.cache.ordering import with_nulls_last
 
 #: Values that their owner may change after they were given to a row.
 _CHANGEABLE = (list, dict, set, bytearray)
 
 #: Rows kept, at most, so that memory is bounded.
 _MOST_ROWS = 1000
-
-if TYPE_CHECKING:
-    # Django's classes take type parameters for the type checker only.
-    _QuerySet = models.QuerySet[models.Model]
-else:
-    _QuerySet = models.QuerySet
 
 
 class UnitOfWork:
@@ -90,6 +82,11 @@ class UnitOfWork:
 _current: ContextVar[UnitOfWork | None] = ContextVar("byron_unit_of_work", default=None)
 
 
+def current_unit_of_work() -> UnitOfWork | None:
+    """Return the unit that is at work here, if there is one."""
+    return _current.get()
+
+
 @contextmanager
 def unit_of_work(alias: str) -> Iterator[None]:
     """Store rows that are created meanwhile together, the last of them at the end; inside a transaction only."""
@@ -101,38 +98,3 @@ def unit_of_work(alias: str) -> Iterator[None]:
             unit.flush()
     finally:
         _current.reset(token)
-
-
-class CacheQuerySet(_QuerySet):
-    """A query set whose `create` leaves the storing to a unit of work, where there is one.
-
-    `bulk_create` counts as the write that it is. `order_by` puts null after every value, as declared lists do;
-    else each engine would put it where it likes.
-    """
-
-    def order_by(self, *names: Any) -> Any:
-        return super().order_by(*(with_nulls_last(self, name) for name in names))
-
-    def create(self, **kwargs: Any) -> Any:
-        unit = _current.get()
-        # A component's label is its Cache's alias; the router is not to be asked for one to read from.
-        alias: str = self._db or self.model._meta.app_label  # type: ignore[attr-defined]
-        if unit is None or not unit.takes(self.model, alias):
-            return super().create(**kwargs)
-        row = self.model(**kwargs)
-        unit.keep(row)
-        return row
-
-    def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> Any:
-        # Django asks for the database's features before it says that it is about to write.
-        self._for_write = True
-        return super().bulk_create(objs, *args, **kwargs)
-
-
-class CacheModel(models.Model):
-    """What a component's models are: rows of its Cache."""
-
-    objects = CacheQuerySet.as_manager()
-
-    class Meta:
-        abstract = True

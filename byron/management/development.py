@@ -15,7 +15,7 @@ from types import FrameType
 from watchfiles import Change, DefaultFilter, watch
 
 from byron.broker import server
-from byron.management.processes import SYSTEM, ChildProcess, Output, stop_all
+from byron.management.processes import SYSTEM, ChildProcess, Output, ending, stop_all
 from byron.schema.installed import SCHEMA_FILE
 
 # It would announce each change besides.
@@ -147,8 +147,10 @@ class Development:
 
     def _look(self) -> None:
         """Say when the API begins to answer, and when a process has ended by itself."""
-        for child in [child for child in self._children if child.exit_code is not None]:
-            self._say(f"{child.name} ended with {child.exit_code}; it starts again with the next change")
+        for child, code in [(child, child.exit_code) for child in self._children]:
+            if code is None:
+                continue
+            self._say(f"{child.name} ended {ending(code)}; it starts again with the next change")
             child.wait()
             self._children.remove(child)
         if not self._announced and is_listening(self._host, self._port):

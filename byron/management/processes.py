@@ -43,6 +43,14 @@ class Output:
             self._printer.write(message)
 
 
+def ending(code: int) -> str:
+    """Say how a process ended whose exit code this is: `with 1`, `by SIGKILL`."""
+    try:
+        return f"by {signal.Signals(-code).name}" if code < 0 else f"with {code}"
+    except ValueError:
+        return f"by signal {-code}"
+
+
 def end_with_parent() -> None:
     """Have this process end when the one that started it as a ChildProcess is gone, however that went."""
     parent = os.environ.get(PARENT)

@@ -107,9 +107,8 @@ def find_projects(paths: Sequence[str], known: Sequence[Project] = ()) -> list[P
             places = " or ".join(str(project.path) for project in named)
             problems.append(f"{path} is the name of several projects; name one's folder: {places}.")
         elif not Path(path).exists():
-            problems.append(
-                f"{path} is no folder that exists{', nor the name of a project that is up' if known else ''}."
-            )
+            or_name = ", nor the name of a project that is up" if known else ""
+            problems.append(f"{path} is no folder that exists{or_name}.")
         else:
             problems.append(
                 f"{path} is no project: it has no manage.py. Name a project's folder, or a component's folder in one."

@@ -59,7 +59,7 @@ SCALARS: dict[str, Scalar] = {
             graphql="graphene.ID",
         ),
         Scalar(name="String", payload=Text, model_field=f"{_FIELDS}.TextField", graphql="graphene.String"),
-        Scalar(name="Int", payload=Int32, model_field=f"{_MODELS}.IntegerField", graphql="graphene.Int"),
+        Scalar(name="Int", payload=Int32, model_field=f"{_FIELDS}.IntegerField", graphql="graphene.Int"),
         Scalar(name="Float", payload=float, model_field=f"{_FIELDS}.FloatField", graphql="graphene.Float"),
         Scalar(name="Boolean", payload=bool, model_field=f"{_MODELS}.BooleanField", graphql="graphene.Boolean"),
         Scalar(

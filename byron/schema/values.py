@@ -40,6 +40,12 @@ def check_indexed(text: str) -> None:
         )
 
 
+def check_int(number: int) -> None:
+    """Raise ValueError for a whole number beyond 32 bits."""
+    if not -(2**31) <= number < 2**31:
+        raise ValueError(f"{number} is outside of the integers from -2147483648 to 2147483647.")
+
+
 def check_decimal(number: decimal.Decimal) -> None:
     """Raise ValueError for a decimal that is no number, or has more digits than every Cache stores."""
     if not number.is_finite():

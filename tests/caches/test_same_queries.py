@@ -178,6 +178,21 @@ def test_moments_and_days_are_cut_short(objects: Models) -> None:
     assert objects("Everything").aggregate(last=Max("day"))["last"] == date(9999, 12, 31)
 
 
+def test_a_number_beyond_32_bits_is_refused(objects: Models) -> None:
+    shelves = objects("Shelf")
+
+    for number in (2**31, -(2**31) - 1):
+        for store in (
+            lambda number=number: shelves.create(pk="x", label="x", count=number),
+            lambda number=number: shelves.bulk_create([shelves.model(pk="x", label="x", count=number)]),
+            lambda number=number: shelves.filter(pk="a").update(count=number),
+        ):
+            with pytest.raises(ValueError, match=f"{number} is outside of the integers from -2147483648 to"):
+                store()
+    assert shelves.filter(pk="a").update(count=2**31 - 1) == 1
+    assert shelves.get(pk="a").count == 2**31 - 1
+
+
 def test_null_comes_after_every_value_however_rows_are_ordered(objects: Models) -> None:
     everything, shelf = objects("Everything"), objects("Shelf")
     if connections[everything.db].vendor == "mongodb" and (why := why_not_real()):

@@ -22,7 +22,7 @@ from time import monotonic
 from byron.management.engines.child import Child
 from byron.management.engines.identity import Identity
 from byron.management.engines.state import ProjectState, Record
-from byron.management.processes import PARENT, READY, end_with_parent
+from byron.management.processes import PARENT, READY, end_with_parent, ending
 
 #: The supervisor's name in the journal.
 SELF = "byron"
@@ -112,7 +112,7 @@ class Supervisor:
             self._children = [Child(name, command, answers_at=None)]
             code = self._run_once(self._children[0])
             if code and not self._stopping:
-                raise StartError(f"{name} ended {_how(code)}")
+                raise StartError(f"{name} ended {ending(code)}")
         self._children = [self._child(name) for name in self._order["processes"]]
         for child in self._children:
             self._begin(child)
@@ -122,7 +122,7 @@ class Supervisor:
             self._relay()
             for child in self._children:
                 if child.ended():
-                    raise StartError(f"{child.name} ended {_how(self._bury(child))} while it started")
+                    raise StartError(f"{child.name} ended {ending(self._bury(child))} while it started")
                 child.look()
             if monotonic() > deadline:
                 slow = ", ".join(child.name for child in self._children if not child.works)
@@ -196,7 +196,7 @@ class Supervisor:
             if child.ended():
                 code = self._bury(child)
                 raise StartError(
-                    f"{name} ended {_how(code)} while it restarted; it starts again in {child.schedule():g} s"
+                    f"{name} ended {ending(code)} while it restarted; it starts again in {child.schedule():g} s"
                 )
             child.look()
             if monotonic() > deadline:
@@ -223,7 +223,7 @@ class Supervisor:
         if child.ended():
             code = self._bury(child)
             pause = child.schedule()
-            self._say(f"{child.name} ended {_how(code)}: it starts again in {pause:g} s")
+            self._say(f"{child.name} ended {ending(code)}: it starts again in {pause:g} s")
             self._tell("restarting")
         elif not child.runs and monotonic() >= child.starts_at and not self._stopping:
             try:
@@ -288,14 +288,6 @@ class Supervisor:
             selector.select(0.1)
         with suppress(BlockingIOError):
             os.read(self._wake, 4096)
-
-
-def _how(code: int) -> str:
-    """Say how a process ended whose exit status this is: `with 1`, `by SIGKILL`."""
-    try:
-        return f"by {signal.Signals(-code).name}" if code < 0 else f"with {code}"
-    except ValueError:
-        return f"by signal {-code}"
 
 
 def _now() -> str:

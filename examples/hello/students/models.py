@@ -2,12 +2,11 @@
 """The Cache of Student: one model for each type."""
 
 from byron.cache import fields
-from byron.cache.write_behind import CacheModel
-from django.db import models
+from byron.cache.models import CacheModel
 
 
 class Student(CacheModel):
     id = fields.CharField(max_length=255, primary_key=True)
     name = fields.TextField()
     course = fields.TextField()
-    ingress = models.IntegerField()
+    ingress = fields.IntegerField()

@@ -2,7 +2,7 @@
 """The Cache of Library: one model for each type."""
 
 from byron.cache import fields
-from byron.cache.write_behind import CacheModel
+from byron.cache.models import CacheModel
 from django.db import models
 
 
@@ -25,7 +25,7 @@ class Everything(CacheModel):
     id = fields.CharField(max_length=255, primary_key=True)
     an_id = fields.CharField(max_length=255)
     text = fields.TextField(null=True)
-    number = models.IntegerField()
+    number = fields.IntegerField()
     ratio = fields.FloatField()
     flag = models.BooleanField()
     moment = models.DateTimeField()
@@ -47,7 +47,7 @@ class Shelf(CacheModel):
     id = fields.CharField(max_length=255, primary_key=True)
     version = fields.VersionField()
     label = fields.TextField(unique=True)
-    count = models.IntegerField()
+    count = fields.IntegerField()
     above = fields.ReferenceField(to="Shelf", null=True)
 
 

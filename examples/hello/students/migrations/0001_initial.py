@@ -1,6 +1,6 @@
 # ruff: noqa: RUF012
 import byron.cache.fields
-from django.db import migrations, models
+from django.db import migrations
 
 
 class Migration(migrations.Migration):
@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
                 ("id", byron.cache.fields.CharField(max_length=255, primary_key=True, serialize=False)),
                 ("name", byron.cache.fields.TextField()),
                 ("course", byron.cache.fields.TextField()),
-                ("ingress", models.IntegerField()),
+                ("ingress", byron.cache.fields.IntegerField()),
             ],
         ),
     ]

@@ -2,7 +2,7 @@
 """The Cache of Auth: one model for each type."""
 
 from byron.cache import fields
-from byron.cache.write_behind import CacheModel
+from byron.cache.models import CacheModel
 
 
 class User(CacheModel):

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                 ("id", byron.cache.fields.CharField(max_length=255, primary_key=True, serialize=False)),
                 ("an_id", byron.cache.fields.CharField(max_length=255)),
                 ("text", byron.cache.fields.TextField(null=True)),
-                ("number", models.IntegerField()),
+                ("number", byron.cache.fields.IntegerField()),
                 ("ratio", byron.cache.fields.FloatField()),
                 ("flag", models.BooleanField()),
                 ("moment", models.DateTimeField()),

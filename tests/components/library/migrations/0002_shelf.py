@@ -1,6 +1,6 @@
 # ruff: noqa: RUF012
 import byron.cache.fields
-from django.db import migrations, models
+from django.db import migrations
 
 
 class Migration(migrations.Migration):
@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
                 ("id", byron.cache.fields.CharField(max_length=255, primary_key=True, serialize=False)),
                 ("version", byron.cache.fields.VersionField()),
                 ("label", byron.cache.fields.TextField(unique=True)),
-                ("count", models.IntegerField()),
+                ("count", byron.cache.fields.IntegerField()),
                 ("above", byron.cache.fields.ReferenceField(null=True, to="library.shelf")),
             ],
         ),
