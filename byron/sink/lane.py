@@ -29,9 +29,11 @@ from byron.events.subjects import applied_topic, split_subject
 from byron.exceptions import BrokerError, BrokerPermissionError, LaneLostError, LogMismatchError
 from byron.schema.installed import ComponentConfig
 from byron.sink.batch import BatchApplier
+from byron.sink.effects import Effects
 from byron.sink.lanes import Lane
 from byron.sink.membership import Membership
 from byron.sink.parking import DEATHS, Problem
+from byron.sink.retries import Retries
 
 log = logging.getLogger("byron.sink")
 
@@ -85,16 +87,14 @@ class LaneWorker:
         self._progress = progress
         self._stop = threading.Event()
         self._pause = _PAUSES[0]
-        self._batches = BatchApplier(config, lane, membership.id)
+        self.effects = Effects(config, lane, membership.id)
+        self.batches = BatchApplier(self.effects)
+        self.retries = Retries(self.effects)
         self._retries_at = 0.0
         self._lag_at = 0.0
         #: Events that are still to be applied one at a time, since one of them may have ended a process.
         self._careful = 0
         self._attempts: dict[int, Attempt] = {}
-
-    @property
-    def batches(self) -> BatchApplier:
-        return self._batches
 
     def stop(self) -> None:
         """Ask to finish the event at hand and let go of the lane. Safe from any thread."""
@@ -139,8 +139,8 @@ class LaneWorker:
         if crashed or self._attempts:
             # The process before this one ended in the middle of a batch, of which nothing tells the culprit.
             self._careful = byron_settings().sink_batch_size
-        self._batches.parking.load()
-        self._batches.outbox.look()
+        self.effects.parking.load()
+        self.effects.outbox.look()
         return True
 
     def open(self) -> tuple[Broker, Consumer]:
@@ -149,7 +149,7 @@ class LaneWorker:
         Raises LogMismatchError when the log does not hold the checkpoint's event, BrokerError.
         """
         broker = self._connect()
-        self._batches.log_created = broker.ensure_log().created
+        self.batches.log_created = broker.ensure_log().created
         after = starting_position(self._config, self.lane, broker)
         events = list(self._config.component.handlers)
         return broker, broker.consumer(self.lane.name, events, after, slots=self.lane.slots)
@@ -161,7 +161,7 @@ class LaneWorker:
         rest: Sequence[StoredMessage] = messages
         while rest:
             looked_out = self._careful and self._look_out(rest[0])
-            position = self._batches.apply(rest, self._stop.is_set)
+            position = self.batches.apply(rest, self._stop.is_set)
             consumer.acknowledge(position)
             broker.signal(applied_topic(self._config.consumer_name))
             left = [message for message in rest if message.position > position]
@@ -188,21 +188,21 @@ class LaneWorker:
             )
             while not self._stop.is_set():
                 # Where something is set aside, its retry may be due before the next event comes.
-                self.turn(broker, consumer, _RETRY_INTERVAL if self._batches.parking.keys else _POLL)
+                self.turn(broker, consumer, _RETRY_INTERVAL if self.effects.parking.keys else _POLL)
                 self._pause = _PAUSES[0]
                 self._retry_parked(broker)
                 self._note_lag(consumer)
 
     def _publish(self, broker: Broker) -> None:
-        self._progress.emitted += self._batches.outbox.relay(broker)
+        self._progress.emitted += self.effects.outbox.relay(broker)
 
     def _retry_parked(self, broker: Broker) -> None:
-        if not self._batches.parking.keys or time.monotonic() < self._retries_at:
+        if not self.effects.parking.keys or time.monotonic() < self._retries_at:
             return
-        for key_digest in self._batches.parking.due():
+        for key_digest in self.effects.parking.due():
             if self._stop.is_set():
                 return
-            applied, _ = self._batches.retry(key_digest)
+            applied, _ = self.retries.retry(key_digest)
             self._progress.applied += applied
             broker.signal(applied_topic(self._config.consumer_name))
         self._retries_at = time.monotonic() + _RETRY_INTERVAL
@@ -218,7 +218,7 @@ class LaneWorker:
         # The crash that made this lane careful may have been this event's doing.
         tries = before.tries + 1 if before else 2
         if tries > DEATHS:
-            self._batches.park(message, Problem.of_deaths(tries - 1))
+            self.batches.park(message, Problem.of_deaths(tries - 1))
             return True
         slot = split_subject(message.subject)[1]
         alias, owner = self._config.alias, self._membership.id

@@ -21,9 +21,11 @@ from byron.exceptions import BrokerError, CacheError, LogMismatchError
 from byron.models import Checkpoint, OutboxMessage, ParkedEvent
 from byron.schema.installed import ComponentConfig
 from byron.sink.batch import BatchApplier
+from byron.sink.effects import Effects
 from byron.sink.lane import starting_position
 from byron.sink.lanes import Lane
 from byron.sink.membership import Membership
+from byron.sink.retries import Retries
 
 log = logging.getLogger("byron.sink")
 
@@ -78,7 +80,9 @@ class Replayer:
     ) -> None:
         self.replay = Replay()
         self.lane = Lane(consumer=config.consumer_name)
-        self.batches = BatchApplier(config, self.lane, owner=None)
+        self.effects = Effects(config, self.lane, owner=None)
+        self.batches = BatchApplier(self.effects)
+        self.retries = Retries(self.effects)
         self.batches.discarded = frozenset(discarded)
         self._config = config
         self._connect = connect
@@ -88,7 +92,7 @@ class Replayer:
 
     def run(self, enough: Callable[[int], bool]) -> None:
         """Apply events until it is enough, by how many are left, or `until` says so of one."""
-        self.batches.parking.load()
+        self.effects.parking.load()
         while True:
             try:
                 with self._open() as consumer:
@@ -137,10 +141,10 @@ class Replayer:
 
     def _retry(self) -> bool:
         """Try again what is due, and return whether something will be tried again later."""
-        if not self.batches.parking.keys:
+        if not self.effects.parking.keys:
             return False
-        for key_digest in self.batches.parking.due():
-            self.batches.retry(key_digest)
+        for key_digest in self.effects.parking.due():
+            self.retries.retry(key_digest)
         rows = open_events(self._config.alias, self.lane.consumer)
         return rows.filter(state=ParkedEvent.State.RETRYING).exists()
 
@@ -171,8 +175,8 @@ def rebuild(
         replayer = Replayer(config, connect, discarded=discarded, watch=watch)
         if follows:
             # In this order: what is set aside in between is beyond these positions.
-            replayer.batches.emitted_until = _positions(live, consumer)
-            replayer.batches.unemitted = frozenset(open_positions(live, consumer))
+            replayer.effects.emitted_until = _positions(live, consumer)
+            replayer.effects.unemitted = frozenset(open_positions(live, consumer))
         replayer.run(lambda left: left <= byron_settings().sink_batch_size)
         if not accept_parked:
             _refuse_newly_parked(config, live)
@@ -204,7 +208,7 @@ def replay_into(
     with acting_as(Role.SINK):
         discarded = discarded_positions(live, config.consumer_name)
         replayer = Replayer(config, connect, discarded=discarded, until=until, watch=watch)
-        replayer.batches.emitted_until = dict.fromkeys(range(SLOTS), 2**63)
+        replayer.effects.emitted_until = dict.fromkeys(range(SLOTS), 2**63)
         replayer.run(lambda left: False)
         parked = open_events(config.alias, config.consumer_name).count()
     return Rebuilt(applied=replayer.replay.applied, position=replayer.replay.position, parked=parked)

@@ -15,9 +15,10 @@ from byron.cache.visits import between_transactions
 from byron.events.subjects import SLOTS, encode_key
 from byron.models import ParkedEvent
 from byron.schema.installed import ComponentConfig
-from byron.sink.batch import BatchApplier
+from byron.sink.effects import Effects
 from byron.sink.lanes import Lane
 from byron.sink.parking import make_due
+from byron.sink.retries import Retries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +62,11 @@ def retry_parked(config: ComponentConfig, selection: Selection) -> Iterator[Outc
     keys = {(slot, digest): key for slot, digest, key in rows}
     for (slot, digest), key in keys.items():
         lane = Lane(consumer=config.consumer_name, number=slot, count=SLOTS)
-        batches = BatchApplier(config, lane, owner=None)
+        retries = Retries(Effects(config, lane, owner=None))
         applied = 0
         with acting_as(Role.SINK):
             while True:
-                more, problem = batches.retry(digest)
+                more, problem = retries.retry(digest)
                 applied += more
                 if problem is not None or not more:
                     break

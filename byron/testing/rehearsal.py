@@ -53,7 +53,7 @@ class Process:
         ]
         self._log = log
         for worker in self.workers:
-            worker.batches.applier = FaultyApplier(config, payloads, faults)
+            worker.effects.applier = FaultyApplier(config, payloads, faults)
 
     def turn(self, lane: int, *, again: int = 0) -> int:
         """Have a lane fetch what is there and apply it; return how many events were fetched."""
@@ -66,10 +66,10 @@ class Process:
         """Have a lane try what it has set aside; return how many events were applied."""
         number = lane % len(self.workers)
         self._reader(number)
-        batches = self.workers[number].batches
-        if not batches.parking.keys:
+        worker = self.workers[number]
+        if not worker.effects.parking.keys:
             return 0
-        return sum(batches.retry(key_digest)[0] for key_digest in batches.parking.due())
+        return sum(worker.retries.retry(key_digest)[0] for key_digest in worker.effects.parking.due())
 
     def turn_all(self, *, open_only: bool = False) -> int:
         """Give each lane a turn, or each that is open; return how many events were fetched."""

@@ -19,7 +19,7 @@ from byron.cache.roles import Role, acting_as
 from byron.cache.trouble import is_trouble
 from byron.commands.functions import load_function
 from byron.schema.installed import ComponentConfig
-from byron.sink import batch
+from byron.sink import effects
 from byron.sink.rebuild import rebuild
 from tests.mongodb import MongoServer, why_not, why_not_real
 from tests.processes import wait_for
@@ -102,8 +102,8 @@ def test_a_conflict_is_tried_again_and_parks_nothing(
                 session.abort_transaction()
             return original(error)
 
-        original = batch.is_conflict
-        monkeypatch.setattr(batch, "is_conflict", meet)
+        original = effects.is_conflict
+        monkeypatch.setattr(effects, "is_conflict", meet)
         bench.run()
 
     assert len(met) == 1 and original(met[0])
@@ -138,7 +138,7 @@ def test_a_batch_and_a_rebuild_may_be_larger_than_a_document(
         ctx.db.Book.objects.create(id=event.payload["id"], title="t", genre="DRAMA", author_id="a", tags=fill)
 
     handle(store)
-    monkeypatch.setattr(batch, "_LONGEST_TRANSACTION", 60.0)
+    monkeypatch.setattr(effects, "_LONGEST_TRANSACTION", 60.0)
     for number in range(500):
         bench.author(str(number))
     commits = []

@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from byron.cache.roles import Role, acting_as
 from byron.models import ParkedEvent
 from byron.sink.batch import BatchApplier
+from byron.sink.effects import Effects
 from byron.sink.lanes import Lane
 from tests.conftest import add_books
 
@@ -41,7 +42,7 @@ def parked(component, library, monkeypatch):
 
         lane = Lane(consumer=library.consumer_name)
         take_slots("library", library.consumer_name, lane.slots, "", lambda owner: False)
-        BatchApplier(library, lane, owner=None).apply(component.broker.messages)
+        BatchApplier(Effects(library, lane, owner=None)).apply(component.broker.messages)
 
     def mend():
         broken["now"] = False

@@ -20,7 +20,6 @@ from byron.events.subjects import SLOTS, slot_of
 from byron.models import Checkpoint, OutboxMessage, ParkedEvent
 from byron.schema.installed import ComponentConfig
 from byron.schema.names import snake_case
-from byron.sink.batch import BatchApplier
 from byron.sink.lane import LaneWorker, Progress
 from byron.sink.lanes import Lane
 from byron.sink.membership import Membership
@@ -100,12 +99,12 @@ class Workbench:
     def retry(self, worker: LaneWorker, key: str) -> tuple[int, Problem | None]:
         """Try a key's parked events again."""
         [digest] = self.rows(key=key).order_by().values_list("key_digest", flat=True).distinct()
-        return self.retry_digest(worker.batches, digest)
+        return self.retry_digest(worker, digest)
 
     @staticmethod
-    def retry_digest(batches: BatchApplier, digest: str) -> tuple[int, Problem | None]:
+    def retry_digest(worker: LaneWorker, digest: str) -> tuple[int, Problem | None]:
         with acting_as(Role.SINK):
-            return batches.retry(digest)
+            return worker.retries.retry(digest)
 
     # The Cache.
 

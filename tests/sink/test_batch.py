@@ -264,14 +264,14 @@ def test_processes_that_end_for_other_reasons_do_not_make_a_parked_event_a_kille
 
 def undo_after(worker, method, monkeypatch):
     """Have the transaction of a method of the worker's parking rolled back right after it, once."""
-    original = getattr(worker.batches.parking, method)
+    original = getattr(worker.effects.parking, method)
 
     def undone(*args):
         monkeypatch.undo()
         original(*args)
         raise OperationalError("the connection is lost")
 
-    monkeypatch.setattr(worker.batches.parking, method, undone)
+    monkeypatch.setattr(worker.effects.parking, method, undone)
 
 
 def test_a_try_whose_begin_was_rolled_back_begins_again(bench, handle):

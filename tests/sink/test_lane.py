@@ -147,14 +147,14 @@ def test_a_lane_that_is_lost_between_two_attempts_at_a_batch_stores_nothing_of_i
     for identity in "abc":
         bench.author(identity)
     first, second = bench.worker(), bench.worker()
-    judge = first.batches._is_external
+    judge = first.effects.is_external
 
     def lose_the_lane(error):
         # The first attempt was rolled back, and the second has not begun.
         checkpoint_rows(bench).update(owner=second._membership.id)
         return judge(error)
 
-    monkeypatch.setattr(first.batches, "_is_external", lose_the_lane)
+    monkeypatch.setattr(first.effects, "is_external", lose_the_lane)
     with pytest.raises(LaneLostError):
         bench.run(first)
 
@@ -601,7 +601,7 @@ def retry_due(bench):
     worker = bench.worker(lives=False)
     with acting_as(Role.SINK):
         assert worker.take()
-        for digest in worker.batches.parking.due():
-            worker.batches.retry(digest)
+        for digest in worker.effects.parking.due():
+            worker.retries.retry(digest)
         worker.release()
     return len(bench.parked)

@@ -16,6 +16,7 @@ from byron.events.subjects import split_subject
 from byron.exceptions import BrokerError, BrokerUnavailableError, OutcomeUnknownError, PublishDeniedError
 from byron.models import Checkpoint
 from byron.sink.batch import BatchApplier
+from byron.sink.effects import Effects
 from byron.sink.lanes import Lane
 from byron.sink.outbox import Outbox
 from byron.sink.triage import Selection, retry_parked
@@ -86,7 +87,7 @@ def apply(bench, *, count=1, number=0):
         while rest:
             position = worker.batches.apply(rest)
             rest = [message for message in rest if message.position > position]
-    return worker.batches.outbox
+    return worker.effects.outbox
 
 
 def emitted(bench):
@@ -331,8 +332,9 @@ def test_emissions_that_are_in_the_log_by_now_are_not_stored_again(bench, emits)
         identity = f"{key}-{len(emits)}"
         emits[identity] = [("drama.added", identity)]
         bench.author(identity, key=key)
-    batches = BatchApplier(bench.config, Lane(consumer=bench.consumer), owner=None)
-    batches.emitted_until = {0: 1, 1: 4}
+    effects = Effects(bench.config, Lane(consumer=bench.consumer), owner=None)
+    batches = BatchApplier(effects)
+    effects.emitted_until = {0: 1, 1: 4}
     with acting_as(Role.SINK):
         bench.worker(lives=False).take()
         batches.apply(bench.broker.messages)

@@ -11,9 +11,11 @@ from byron.cache.roles import Role, acting_as
 from byron.events.codec import encode_payload
 from byron.events.subjects import encode_key
 from byron.models import ParkedEvent
-from byron.sink import batch
+from byron.sink import effects
 from byron.sink.batch import BatchApplier
+from byron.sink.effects import Effects
 from byron.sink.lanes import Lane
+from byron.sink.parking import stored_message
 from tests.sink.conftest import keys_of_slots
 
 RETRYING, PARKED, BEHIND, DISCARDED = ParkedEvent.State
@@ -106,16 +108,16 @@ def test_tries_are_made_with_growing_pauses_and_end(bench, failures, settings):
         [row] = bench.parked
         assert (row.state, row.tries) == (RETRYING, tries)
         assert began <= row.next_try - timedelta(seconds=pause) <= datetime.now(UTC)
-        assert worker.batches.parking.due() == []
+        assert worker.effects.parking.due() == []
         make_due(bench)
-        assert worker.batches.parking.due() == [row.key_digest]
+        assert worker.effects.parking.due() == [row.key_digest]
         began = datetime.now(UTC)
         applied, problem = bench.retry(worker, "a")
         assert (applied, str(problem.error)) == (0, "a is not welcome")
 
     [row] = bench.parked
     assert (row.state, row.tries, row.next_try) == (PARKED, 5, None)
-    assert worker.batches.parking.due() == []
+    assert worker.effects.parking.due() == []
     assert bench.authors == []
 
 
@@ -146,15 +148,15 @@ def test_a_long_retry_ends_after_a_while_and_the_rest_is_due_at_once(bench, fail
         bench.author(f"k{number}", key="k")
     worker = bench.run()
     failures.clear()
-    monkeypatch.setattr(batch, "_LONGEST_TRANSACTION", -1)
+    monkeypatch.setattr(effects, "_LONGEST_TRANSACTION", -1)
     for left in (["k2", "k3"], ["k3"], []):
         if failures.called[-1] == "k1":
             make_due(bench)
-        [digest] = worker.batches.parking.due()
-        assert bench.retry_digest(worker.batches, digest) == (1, None)
+        [digest] = worker.effects.parking.due()
+        assert bench.retry_digest(worker, digest) == (1, None)
         assert len(bench.parked) == len(left)
 
-    assert worker.batches.parking.due() == []
+    assert worker.effects.parking.due() == []
     assert failures.called[-3:] == ["k1", "k2", "k3"]
 
 
@@ -166,8 +168,8 @@ def test_a_key_with_more_parked_events_than_one_retry_takes_is_applied_in_order(
     failures.clear()
     failures.called.clear()
     make_due(bench)
-    while due := worker.batches.parking.due():
-        assert bench.retry_digest(worker.batches, due[0])[1] is None
+    while due := worker.effects.parking.due():
+        assert bench.retry_digest(worker, due[0])[1] is None
 
     assert failures.called == [str(number) for number in range(601)]
     assert bench.parked == []
@@ -182,8 +184,8 @@ def test_a_lane_retries_its_own_slots_only(bench, failures):
     make_due(bench)
     failures.clear()
     for key, worker in zip((first, second), workers, strict=True):
-        [digest] = worker.batches.parking.due()
-        assert bench.retry_digest(worker.batches, digest) == (1, None)
+        [digest] = worker.effects.parking.due()
+        assert bench.retry_digest(worker, digest) == (1, None)
         assert key in bench.authors
 
     assert bench.authors == sorted((first, second))
@@ -496,7 +498,7 @@ def test_a_parked_event_is_as_it_came(bench, failures):
     bench.run()
 
     [row] = bench.parked
-    stored = batch.stored_message(row)
+    stored = stored_message(row)
     [message] = bench.broker.messages
     assert (stored.subject, stored.headers, stored.body, stored.position) == (
         message.subject,
@@ -510,7 +512,7 @@ def test_without_parking_a_failure_is_raised_and_all_before_it_is_applied(bench,
     failures.add("c")
     for identity in "abcd":
         bench.author(identity)
-    batches = BatchApplier(bench.config, Lane(consumer=bench.consumer), owner=None)
+    batches = BatchApplier(Effects(bench.config, Lane(consumer=bench.consumer), owner=None))
     batches.parks = False
     worker = bench.worker(lives=False)
     with acting_as(Role.SINK), pytest.raises(RuntimeError, match="c is not welcome") as failure:

@@ -20,6 +20,7 @@ from byron.exceptions import CacheReadError, EventError, LogMismatchError
 from byron.management.commands.runsink import run_until_signalled
 from byron.models import ParkedEvent
 from byron.sink.batch import BatchApplier
+from byron.sink.effects import Effects
 from byron.sink.lanes import Lane
 from byron.sink.runner import Sink
 from tests.conftest import add_books
@@ -63,7 +64,7 @@ def test_what_was_applied_is_not_applied_again(component, library):
 def test_a_redelivery_is_skipped_by_its_position(component, library):
     add_books(component, "one", "two")
     component.settle()
-    batches = BatchApplier(library, Lane(consumer=library.consumer_name), owner="")
+    batches = BatchApplier(Effects(library, Lane(consumer=library.consumer_name), owner=""))
     with acting_as(Role.SINK), CaptureQueriesContext(connections["library"]) as captured:
         assert batches.apply(component.broker.messages) == 2
 

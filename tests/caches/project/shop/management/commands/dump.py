@@ -173,7 +173,7 @@ def apply(config, broker):
                 pass
         digests = ParkedEvent.objects.using("shop").order_by("position").values_list("key_digest", flat=True)
         for digest in dict.fromkeys(digests):
-            while worker.batches.retry(digest)[0]:
+            while worker.retries.retry(digest)[0]:
                 pass
         worker.release()
 
