@@ -13,17 +13,19 @@ from django.views.decorators.http import require_safe
 
 from byron.api.probes import Probe
 from byron.broker.connection import broker_for
-from byron.cache.checkpoint import last_position, read_checkpoints
+from byron.cache.checkpoint import Applied, last_position, read_checkpoints
 from byron.cache.members import living_members
 from byron.cache.migrations import is_pending
 from byron.cache.parked import open_events
-from byron.events.codec import message_id
+from byron.cache.provenance import is_in_log, may_be_log
 from byron.exceptions import BrokerPermissionError, ByronError, LogMismatchError
 from byron.schema.installed import ComponentConfig, installed_components
 
 #: Caches seen with all their migrations; a look at the files costs too much for every request.
 _migrated: set[str] = set()
 
+#: Namespaces whose events this process may not read: the broker would refuse, and log, each probe that asks for one.
+_closed: set[str] = set()
 
 #: What /readyz says of a log that was recreated or restored: the Sink applies none of it, and waits.
 ANOTHER_LOG = "does not hold what the Cache has applied"
@@ -141,23 +143,25 @@ def _broker(namespace: str) -> BrokerState:
 
 
 def _log(config: ComponentConfig) -> str | None:
-    """Tell whether the log is the one that the Cache was made of, as far as this process may know; else None."""
+    """Tell whether the log is the one that the Cache was made from; None when this process cannot know."""
     try:
-        applied = max(
-            read_checkpoints(config.alias, config.consumer_name).values(), key=lambda each: each.position, default=None
-        )
-        broker = broker_for(config.component.namespace)
-        info = broker.log_info()
-        if applied is None or applied.log_created in (None, info.created):
-            return "ok" if applied is None or applied.position <= info.last else ANOTHER_LOG
-        try:
-            stored = broker.get(applied.position)
-        except BrokerPermissionError:
-            # It may not read events. That leaves the log's own identity, as it does for the Sink.
-            return ANOTHER_LOG
-        return "ok" if stored is not None and message_id(stored) == applied.event_id else ANOTHER_LOG
+        found = read_checkpoints(config.alias, config.consumer_name).values()
+        applied = max(found, key=lambda each: each.position, default=None)
+        return "ok" if applied is None or _holds(config.component.namespace, applied) else ANOTHER_LOG
+    except LogMismatchError:
+        return ANOTHER_LOG
     except (ByronError, DatabaseError, ImproperlyConfigured):
         return None
+
+
+def _holds(namespace: str, applied: Applied) -> bool:
+    broker = broker_for(namespace)
+    if namespace not in _closed:
+        try:
+            return is_in_log(applied, broker)
+        except BrokerPermissionError:
+            _closed.add(namespace)
+    return may_be_log(applied, broker.log_info())
 
 
 def _answer(body: dict[str, Any], status: int = 200) -> JsonResponse:

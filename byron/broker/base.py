@@ -228,7 +228,8 @@ class Broker(Closing):
         """Return the message at a position, or None when the log has none there.
 
         `reader` names a consumer that nobody reads at the moment: who may not read the whole log, reads by what
-        an administrator has prepared under that name. Raises PublishDeniedError when that does not show the message.
+        an administrator has prepared under that name. Raises BrokerPermissionError when that does not show the message,
+        LogMismatchError when there is no log, and BrokerUnavailableError.
         """
 
     @abstractmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import threading
@@ -15,14 +14,15 @@ from typing import Any, TypeVar
 from byron.broker import nats_api, nats_durable
 from byron.broker.access import PLAIN, Access
 from byron.broker.base import Acknowledgement, Broker, Claim, Expected, LogInfo
-from byron.broker.nats_api import call_api, find, stream_config
+from byron.broker.nats_api import call_api, find, stored_message, stream_config
 from byron.broker.nats_claims import NatsClaims
 from byron.broker.nats_consumer import NatsConsumer
 from byron.broker.nats_link import Link
 from byron.broker.nats_publisher import Publisher
 from byron.broker.nats_reading import is_restricted, read_at, search
-from byron.broker.nats_session import Request, Session, UnansweredError, public_addresses
+from byron.broker.nats_session import Session, public_addresses
 from byron.broker.nats_signals import NatsListener, send_signal
+from byron.events.codec import message_id
 from byron.events.event import Message, StoredMessage
 from byron.events.subjects import (
     SLOTS,
@@ -42,9 +42,6 @@ T = TypeVar("T")
 _CONSUMER_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 _NO_LOG = "There is no event log for namespace {!r}; ensure_log() creates it."
-
-#: Headers that a direct get adds to the message's own.
-_ADDED_BY_GET = frozenset({"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp"})
 
 
 class NatsBroker(Broker):
@@ -213,7 +210,7 @@ class NatsBroker(Broker):
 
     async def _stored(self, session: Session, question: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return a message of the log as the server has it, or None when there is no such one."""
-        # Of the leader: a replica, which a direct get may ask, may not have the newest messages yet.
+        # Not by a direct get: a replica may answer that one, which may not have the newest messages yet.
         try:
             answer = await call_api(session, f"STREAM.MSG.GET.{self._stream}", question)
         except nats_api.JetStreamError as error:
@@ -229,45 +226,25 @@ class NatsBroker(Broker):
         return self._call(self._get, position, reader) if position > 0 else None
 
     async def _get(self, position: int, reader: str) -> StoredMessage | None:
-        if reader and await is_restricted(session := await self._session(), self._stream, reader):
+        session = await self._session()
+        if reader and await is_restricted(session, self._stream, reader):
             found = await read_at(session, self._stream, reader, position)
             if found is not None:
                 return found
-        return await self._read({"seq": position})
-
-    async def _read(self, question: Mapping[str, Any]) -> StoredMessage | None:
-        session = await self._session()
-        request = Request(subject=session.api(f"DIRECT.GET.{self._stream}"), body=json.dumps(question).encode())
-        try:
-            answer = await session.exchange([request], nats_api.API_TIMEOUT)
-        except UnansweredError as error:
-            raise BrokerUnavailableError(f"The broker did not answer: {error}") from error
-        headers = answer.headers or {}
-        if headers.get("Status") == "404":
-            return None
-        if headers.get("Status") == "503":
-            # Without its stream, nothing listens: log_info says so in its own words, or that all is well again.
-            await self._log_info()
-            raise BrokerUnavailableError("The event log is not readable at the moment.")
-        if "Status" in headers:
-            raise BrokerError(f"The broker refused to read {question}: {headers}.")
-        return StoredMessage(
-            subject=headers["Nats-Subject"],
-            headers={name: value for name, value in headers.items() if name not in _ADDED_BY_GET},
-            body=answer.data,
-            position=int(headers["Nats-Sequence"]),
-            logged=datetime.fromisoformat(headers["Nats-Time-Stamp"]).timestamp(),
-        )
+        stored = await self._stored(session, {"seq": position})
+        return stored_message(stored) if stored is not None else None
 
     def find(self, subject: str, event_id: str, after: int, *, reader: str = "") -> int | None:
         return self._call(self._find, subject, event_id, after, reader)
 
     async def _find(self, subject: str, event_id: str, after: int, reader: str) -> int | None:
-        if reader and await is_restricted(session := await self._session(), self._stream, reader):
+        session = await self._session()
+        if reader and await is_restricted(session, self._stream, reader):
             return await search(session, self._stream, search_reader(reader), subject, event_id, after)
         while True:
-            stored = await self._read({"seq": after + 1, "next_by_subj": subject})
-            if stored is None or stored.headers.get("ce-id") == event_id:
+            found = await self._stored(session, {"seq": after + 1, "next_by_subj": subject})
+            stored = stored_message(found) if found is not None else None
+            if stored is None or message_id(stored) == event_id:
                 return stored.position if stored is not None else None
             after = stored.position
 

@@ -5,13 +5,15 @@ Requests are built here, not by nats-py's dataclasses, which lag behind the serv
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from byron.broker.base import LogInfo
-from byron.broker.nats_session import Request, Session, UnansweredError
+from byron.broker.nats_session import Request, Session, UnansweredError, parse_headers
+from byron.events.event import StoredMessage
 from byron.exceptions import BrokerError, BrokerUnavailableError
 
 #: A second in the API's durations.
@@ -115,7 +117,6 @@ def stream_config(name: str, subjects: Sequence[str], replicas: int) -> dict[str
         "duplicate_window": 600 * SECOND,
         "deny_delete": True,
         "deny_purge": True,
-        "allow_direct": True,
         "allow_atomic": True,
     }
 
@@ -131,7 +132,6 @@ def bucket_config(name: str, subjects: Sequence[str], replicas: int) -> dict[str
         "max_msgs_per_subject": 1,
         "num_replicas": replicas,
         "allow_msg_ttl": True,
-        "allow_direct": True,
         "allow_rollup_hdrs": True,
     }
 
@@ -144,4 +144,15 @@ def log_info(stream: Mapping[str, Any]) -> LogInfo:
         created=datetime.fromisoformat(stream["created"]),
         first=state["first_seq"],
         last=state["last_seq"],
+    )
+
+
+def stored_message(found: Mapping[str, Any]) -> StoredMessage:
+    """Return a message of a stream from what STREAM.MSG.GET answers for it."""
+    return StoredMessage(
+        subject=found["subject"],
+        headers=parse_headers(base64.b64decode(found.get("hdrs", ""))),
+        body=base64.b64decode(found.get("data", "")),
+        position=found["seq"],
+        logged=datetime.fromisoformat(found["time"]).timestamp(),
     )

@@ -1,6 +1,6 @@
 """Reading single messages of the log without the right to read all of it.
 
-JetStream's direct get reads whatever its request asks for, which no permission on subjects can narrow. So a Sink with
+A message is asked for by its position in a request's body, which no permission on subjects can narrow. So a Sink with
 rights of its own reads by consumers alone: the one that was prepared for its lane, and for a search one whose filter
 stands in the subject of the request that makes it, where the server does hold it against the permissions.
 """

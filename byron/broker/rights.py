@@ -101,7 +101,7 @@ def _api(namespace: str, deployable: Deployable) -> Role:
         publish += event_filters(namespace, component.emitted_by_commands, range(SLOTS))
     if any(command.type == "mutation" for each in deployable.components for command in each.content.commands):
         # Whether a value is free depends on how far the Cache is behind the log, which is asked by position.
-        publish += [_api_call("DIRECT.GET", stream), _api_call("STREAM.MSG.GET", stream)]
+        publish.append(_api_call("STREAM.MSG.GET", stream))
         publish.append(claim_subject(namespace, "*"))
         publish += [_api_call(verb, claims) for verb in ("STREAM.INFO", "STREAM.MSG.GET", "STREAM.MSG.DELETE")]
     return Role(
@@ -166,7 +166,6 @@ def _admin(namespace: str) -> Role:
             [
                 *(_api_call(verb, each) for each in (stream, claims) for verb in ("STREAM.CREATE", "STREAM.INFO")),
                 _api_call("STREAM.MSG.GET", stream),
-                _api_call("DIRECT.GET", stream),
                 _api_call("CONSUMER.CREATE", stream, "*"),
                 _api_call("CONSUMER.DELETE", stream, "*"),
                 _api_call("CONSUMER.INFO", stream, "*"),

@@ -12,6 +12,7 @@ from django.db import DatabaseError, connections
 
 from byron.broker.base import Broker, Consumer
 from byron.cache.checkpoint import (
+    Applied,
     Attempt,
     note_attempt,
     owners_of,
@@ -21,9 +22,9 @@ from byron.cache.checkpoint import (
     unfinished_attempts,
 )
 from byron.cache.members import living_members
+from byron.cache.provenance import is_in_log, may_be_log
 from byron.cache.trouble import is_trouble, lacks_right, remedy_for
 from byron.conf import byron_settings
-from byron.events.codec import message_id
 from byron.events.event import StoredMessage
 from byron.events.subjects import applied_topic, split_subject
 from byron.exceptions import BrokerError, BrokerPermissionError, LaneLostError, LogMismatchError
@@ -277,22 +278,24 @@ def starting_position(config: ComponentConfig, lane: Lane, broker: Broker, *, al
     """
     found = read_checkpoints(alias or config.alias, lane.consumer)
     applied = [found[slot] for slot in lane.slots if slot in found]
-    for position, event_id in {(each.position, each.event_id) for each in applied}:
-        try:
-            stored = broker.get(position, reader=reader or lane.name)
-        except BrokerPermissionError:
-            # The component handles this event no more, so it may not read it. That leaves the log's own identity.
-            created = broker.log_info().created
-            if all(each.log_created == created for each in applied if each.position == position):
-                continue
-            raise
-        if stored is None or message_id(stored) != event_id:
+    for each in {(each.position, each.event_id): each for each in applied}.values():
+        if not _holds(broker, each, reader or lane.name):
             info = broker.log_info()
             raise LogMismatchError(
-                f"The Cache of {config.label} has applied event {event_id} at position {position}, but the log of "
-                f"{config.component.namespace} (positions {info.first} to {info.last}, created "
+                f"The Cache of {config.label} has applied event {each.event_id} at position {each.position}, but the "
+                f"log of {config.component.namespace} (positions {info.first} to {info.last}, created "
                 f"{info.created:%Y-%m-%d %H:%M:%S}) does not hold it there: the log was recreated or restored. "
                 "Nothing was skipped. Restore the log, or build the Cache anew from this one with "
                 f"`manage.py rebuildcache {config.label}`."
             )
     return min((each.position for each in applied), default=0) if len(applied) == len(lane.slots) else 0
+
+
+def _holds(broker: Broker, applied: Applied, reader: str) -> bool:
+    try:
+        return is_in_log(applied, broker, reader=reader)
+    except BrokerPermissionError:
+        # The component handles this event no more, so it may not read it.
+        if may_be_log(applied, broker.log_info()):
+            return True
+        raise

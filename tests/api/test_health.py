@@ -19,6 +19,7 @@ from byron.broker.memory import MemoryBroker
 from byron.cache.checkpoint import Applied, store_checkpoint, take_slots
 from byron.events.event import Message
 from byron.events.subjects import event_subject
+from byron.exceptions import PublishDeniedError
 from byron.models import ParkedEvent
 from byron.sink.membership import Membership
 
@@ -104,7 +105,7 @@ def test_how_far_the_cache_is_behind_the_log(client, perses):
     publish(perses, 7)
     slots = range(16)
     take_slots("library", "library", slots, "me", lambda owner: False)
-    store_checkpoint("library", "library", slots, Applied(position=4, event_id="4"))
+    store_checkpoint("library", "library", slots, Applied(position=4, event_id="m3"))
 
     _, state = ready(client)
     assert (state["position"], state["last"], state["lag"]) == (4, 7, 3)
@@ -119,6 +120,8 @@ def test_a_log_that_is_another_than_the_one_applied_is_told(client, perses):
         # Made anew of the same events: the Sink goes on there, too.
         (Applied(position=5, event_id="m4", log_created=known.created - timedelta(days=1)), "ok", 2),
         (Applied(position=6, event_id="of another", log_created=known.created - timedelta(days=1)), ANOTHER_LOG, None),
+        # Rolled back, and grown again.
+        (Applied(position=7, event_id="of before", log_created=known.created), ANOTHER_LOG, None),
         (Applied(position=9, event_id="m8", log_created=known.created), ANOTHER_LOG, None),
     ]:
         store_checkpoint("library", "library", slots, applied)
@@ -129,6 +132,30 @@ def test_a_log_that_is_another_than_the_one_applied_is_told(client, perses):
     perses.available = False
     health.probes.cache_clear()
     assert ready(client)[1]["log"] is None
+
+
+def test_who_may_not_read_the_log_goes_by_its_identity_and_asks_once(client, perses, monkeypatch):
+    publish(perses, 7)
+    asked = []
+
+    def refuse(position, **options):
+        asked.append(position)
+        raise PublishDeniedError("not for you")
+
+    monkeypatch.setattr(perses, "get", refuse)
+    monkeypatch.setattr(health, "_closed", set())
+    slots, known = range(16), perses.log_info()
+    take_slots("library", "library", slots, "me", lambda owner: False)
+    for applied, log in [
+        (Applied(position=4, event_id="m3", log_created=known.created), "ok"),
+        (Applied(position=5, event_id="m4", log_created=known.created - timedelta(days=1)), ANOTHER_LOG),
+        (Applied(position=9, event_id="m8", log_created=known.created), ANOTHER_LOG),
+    ]:
+        store_checkpoint("library", "library", slots, applied)
+        health.probes.cache_clear()
+        assert ready(client)[1]["log"] == log, applied
+
+    assert asked == [4]
 
 
 def test_parked_events_and_living_sinks_are_counted(client):

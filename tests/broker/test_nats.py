@@ -107,7 +107,6 @@ class TestLog:
             "max_msgs": -1,
             "deny_delete": True,
             "deny_purge": True,
-            "allow_direct": True,
             "allow_atomic": True,
             "duplicate_window": 600 * 10**9,
             "num_replicas": 1,

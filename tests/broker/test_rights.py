@@ -256,7 +256,9 @@ class TestWhatIsRefused:
                 await session.client.publish(subject, body, target)
                 await session.client.flush()
 
-            for name, body in (("DIRECT.GET.studycase", b'{"seq": 1}'), ("STREAM.INFO.studycase", b"")):
+            first = b'{"seq": 1}'
+            asked = {"DIRECT.GET.studycase": first, "STREAM.MSG.GET.studycase": first, "STREAM.INFO.studycase": b""}
+            for name, body in asked.items():
                 grouping._call(request, grouping, f"{IMPORTED_API}.{name}", body)
             pull = json.dumps({"batch": 1, "no_wait": True}).encode()
             sink._call(request, sink, f"{IMPORTED_API}.CONSUMER.MSG.NEXT.studycase.grouping", pull)
@@ -271,8 +273,8 @@ class TestWhatIsRefused:
             refused_at_once(lambda: sink.consumer("auth", more, 0), "$JS.API.CONSUMER.DELETE.studycase.auth")
             refused_at_once(lambda: sink.consumer("mine", more, 0), "$JS.API.CONSUMER.INFO.studycase.mine")
             refused_at_once(lambda: sink.consumer("grouping", more, 0), "$JS.API.CONSUMER.INFO.studycase.grouping")
-            refused_at_once(lambda: sink.get(1), "$JS.API.DIRECT.GET.studycase")
-            refused_at_once(lambda: sink.get(1, reader="auth"), "$JS.API.DIRECT.GET.studycase")
+            refused_at_once(lambda: sink.get(1), "$JS.API.STREAM.MSG.GET.studycase")
+            refused_at_once(lambda: sink.get(1, reader="auth"), "$JS.API.STREAM.MSG.GET.studycase")
             refused_at_once(lambda: sink.backlog_age(more, 0), "$JS.API.STREAM.MSG.GET.studycase")
         with guarded.broker("echo-sink") as sink:
             other = message("new.school", "1")
