@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -47,6 +47,8 @@ class Answer:
     body: dict[str, Any]
     executed: bool
     events: list[Event] = field(default_factory=list)
+    #: The commands that were asked for, in order.
+    commands: Sequence[str] = ()
     #: Set when who asks is not known, or may not.
     refusal: Refusal | None = None
     #: What was raised behind the errors, for tests: clients are told no more than is in the body.
@@ -161,6 +163,7 @@ class GraphQLService:
             body=body if started else {"errors": body["errors"]},
             executed=started,
             events=execution.events,
+            commands=execution.commands,
             causes=tuple(error.original_error for error in result.errors or () if error.original_error is not None),
         )
 

@@ -39,6 +39,8 @@ class Execution:
     """What one request gathers while it is executed; resolvers find it as `info.context`."""
 
     request: HttpRequest | None = None
+    #: The commands that were asked for, in order.
+    commands: list[str] = field(default_factory=list)
     #: What the request's mutations published, and what overtook them: what its receipt is about.
     events: list[Event] = field(default_factory=list)
     #: The references loaded so far.
@@ -124,6 +126,7 @@ class _Builder:
 
         def resolve(root: Any, info: GraphQLResolveInfo, /, **arguments: Any) -> Any:
             execution: Execution = info.context
+            execution.commands.append(command.name)
             columns = columns_of_operation(self._component, info).get(kind.name, ()) if kind is not None else ()
             try:
                 outcome = self._runner.run(

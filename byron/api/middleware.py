@@ -16,6 +16,7 @@ from time import perf_counter
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.encoding import escape_uri_path
 
+from byron.api.responses import summary
 from byron.events.ids import new_id
 
 HEADER = "X-Request-ID"
@@ -45,7 +46,7 @@ class RequestMiddleware:
         response[HEADER] = request_id
         if access_log.isEnabledFor(logging.INFO):
             access_log.info(
-                "%s %s %d %.1fms %sB request=%s",
+                "%s %s %d %.1fms %sB request=%s%s",
                 request.method,
                 # Without the query, which may hold what is nobody's business, and without line breaks.
                 escape_uri_path(request.path),
@@ -53,6 +54,7 @@ class RequestMiddleware:
                 1000 * (perf_counter() - started),
                 len(response.content) if isinstance(response, HttpResponse) else "?",
                 request_id,
+                summary(response),
             )
         return response
 

@@ -145,7 +145,7 @@ def _response(answer: Answer, media_type: str) -> HttpResponse:
     if answer.refusal is not None:
         return _refused(answer.refusal, media_type)
     if answer.executed:
-        return graphql_response(answer.body, status=HTTPStatus.OK, media_type=media_type)
+        return graphql_response(answer.body, status=HTTPStatus.OK, media_type=media_type, commands=answer.commands)
     if _code(answer) == "METHOD_NOT_ALLOWED":
         refused = _not_allowed(answer.body["errors"][0]["message"], "POST")
         return failure(refused, media_type)

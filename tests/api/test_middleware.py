@@ -90,3 +90,34 @@ def test_lines_of_other_loggers_can_show_the_request_while_it_is_answered():
 
     assert shown == [("r2", " request=r2")]
     assert after.in_request == ""
+
+
+@pytest.mark.django_db(databases=["library", "students"])
+def test_an_access_line_names_commands_and_errors_of_graphql_and_no_argument(client, lines):
+    def post(query):
+        client.post("/graphql/", {"query": query}, content_type="application/json", headers={"X-Request-ID": "r1"})
+
+    post("{ a: howMany b: howMany listBooks(genre: DRAMA) { id } }")
+    post('{ getAuthor(id: "secret") { id } }')
+    post("{ nobody }")
+    post("{")
+
+    assert [line.partition(" request=r1")[2] for line in lines] == [
+        " commands=howMany,listBooks",
+        " commands=getAuthor",
+        " errors=GRAPHQL_VALIDATION_FAILED",
+        " errors=GRAPHQL_PARSE_FAILED",
+    ]
+
+
+@pytest.mark.django_db(databases=["library", "students"])
+def test_an_access_line_tells_why_a_command_was_refused(client, lines, component):
+    component.broker.available = False
+    client.post(
+        "/graphql/",
+        {"query": 'mutation { createAuthor(fullName: "Ada") { id } }'},
+        content_type="application/json",
+    )
+
+    [line] = lines
+    assert line.endswith(" commands=createAuthor errors=BROKER_UNAVAILABLE")

@@ -111,7 +111,7 @@ def test_it_answers_as_the_api_and_logs_each_request_with_its_id(project):
     assert json.loads(response.read()) == {"data": {"getStudents": []}}
     assert response.headers["X-Request-ID"] == "from-the-client"
     api.says("byron.access POST /graphql/ 200 ")
-    api.says("request=from-the-client")
+    api.says("request=from-the-client commands=getStudents")
     assert "secret" not in api.output
     connection.close()
     assert api.stop() == 0
