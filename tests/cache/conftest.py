@@ -50,6 +50,11 @@ def connected(server: PostgresServer, name: str = "postgres", *, autocommit: boo
     return psycopg.connect(server.url(name), autocommit=autocommit)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_databases(django_db_setup: None) -> None:
+    """Make the tests' own databases first: while an alias means another one, they would be made there, and stay."""
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     if reason := why_not():

@@ -21,6 +21,11 @@ from tests.processes import PATIENCE
 LOCALE = "en_US.UTF-8"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_databases(django_db_setup: None) -> None:
+    """Make the tests' own databases first: while an alias means another one, they would be made there, and stay."""
+
+
 @pytest.fixture(scope="session")
 def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.PostgresServer]:
     if reason := postgres.why_not():

@@ -11,7 +11,6 @@ from typing import Any
 import psycopg
 import pytest
 from django.apps import apps
-from django.conf import settings
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 from django.db import connections
@@ -52,7 +51,6 @@ def share(
             made = connections.configure_settings({"default": {}, **cache_databases(LABELS, Path())})
             for label in LABELS:
                 stack.enter_context(meaning(label, made[label]))
-                monkeypatch.setitem(settings.DATABASES, label, made[label])
 
         stack.enter_context(django_db_blocker.unblock())
         yield begin
