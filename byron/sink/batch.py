@@ -13,7 +13,7 @@ from byron.events.event import StoredMessage
 from byron.events.subjects import split_subject
 from byron.sink.apply import Incoming
 from byron.sink.effects import Broken, Effects
-from byron.sink.parking import Problem, digest
+from byron.sink.parking import DEATHS, Problem, digest
 
 log = logging.getLogger("byron.sink")
 
@@ -28,6 +28,8 @@ class BatchApplier:
         self.parks = True
         #: Positions of events that are passed over, because they were discarded once.
         self.discarded: frozenset[int] = frozenset()
+        #: Positions of events that are parked without a try, because they ended processes.
+        self.deadly: frozenset[int] = frozenset()
         self._effects = effects
         self._parking = effects.parking
 
@@ -104,7 +106,7 @@ class BatchApplier:
         store_checkpoint(self._effects.alias, lane.consumer, lane.slots, checkpoint)
 
     def _sort(self, items: Sequence[Incoming | Broken]) -> tuple[list[Incoming], list[Broken], list[StoredMessage]]:
-        """Tell messages apart: to apply, not to be understood, and behind a parked event of their key."""
+        """Tell messages apart: to apply, not to be applied by anyone, and behind a parked event of their key."""
         blocked = self._parking.blocked([item.message for item in items])
         free: list[Incoming] = []
         broken: list[Broken] = []
@@ -114,8 +116,9 @@ class BatchApplier:
                 continue
             if blocked and digest(item.message) in blocked:
                 behind.append(item.message)
-            elif isinstance(item, Broken):
-                broken.append(item)
+            elif isinstance(item, Broken) or item.message.position in self.deadly:
+                problem = item.problem if isinstance(item, Broken) else Problem.of_deaths(DEATHS)
+                broken.append(Broken(item.message, problem))
                 blocked.add(digest(item.message))
             else:
                 free.append(item)

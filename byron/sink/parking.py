@@ -219,6 +219,12 @@ class Parking:
         )
 
 
+def deadly_positions(alias: str, consumer: str) -> frozenset[int]:
+    """Return the positions of the events that are parked since they ended processes."""
+    found = open_events(alias, consumer).filter(error__startswith=f"{ProcessEndedError.__name__}: ")
+    return frozenset(found.values_list("position", flat=True))
+
+
 def make_due(alias: str, consumer: str, key_digest: str) -> None:
     """Have the first of a key's parked events tried now, if it waited for one that is gone."""
     first = open_events(alias, consumer).filter(key_digest=key_digest).order_by("position").first()

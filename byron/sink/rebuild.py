@@ -25,6 +25,7 @@ from byron.sink.effects import Effects
 from byron.sink.lane import starting_position
 from byron.sink.lanes import Lane
 from byron.sink.membership import Membership
+from byron.sink.parking import deadly_positions
 from byron.sink.retries import Retries
 
 log = logging.getLogger("byron.sink")
@@ -177,6 +178,7 @@ def rebuild(
             # In this order: what is set aside in between is beyond these positions.
             replayer.effects.emitted_until = _positions(live, consumer)
             replayer.effects.unemitted = frozenset(open_positions(live, consumer))
+            replayer.batches.deadly = deadly_positions(live, consumer)
         replayer.run(lambda left: left <= byron_settings().sink_batch_size)
         if not accept_parked:
             _refuse_newly_parked(config, live)
@@ -208,6 +210,7 @@ def replay_into(
     with acting_as(Role.SINK):
         discarded = discarded_positions(live, config.consumer_name)
         replayer = Replayer(config, connect, discarded=discarded, until=until, watch=watch)
+        replayer.batches.deadly = deadly_positions(live, config.consumer_name)
         replayer.effects.emitted_until = dict.fromkeys(range(SLOTS), 2**63)
         replayer.run(lambda left: False)
         parked = open_events(config.alias, config.consumer_name).count()

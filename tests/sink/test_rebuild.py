@@ -8,10 +8,12 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 
 from byron.cache.checkpoint import last_position
+from byron.cache.roles import Role, acting_as
 from byron.cache.workspace import workspace_for
 from byron.commands import functions
 from byron.exceptions import CacheError
 from byron.models import OutboxMessage, ParkedEvent
+from byron.sink.parking import Problem
 from byron.sink.rebuild import NewlyParkedError, rebuild
 from tests.conftest import add_books
 
@@ -202,6 +204,28 @@ def test_a_rebuild_emits_for_an_event_that_the_live_cache_had_set_aside(bench, f
     rebuild(bench.config, lambda: bench.broker)
     bench.run().release()
     assert [message.subject for message in bench.broker.messages[2:]] == after
+
+
+def test_a_rebuild_does_not_try_what_ended_processes_and_keeps_it_parked(bench, failures):
+    for identity, key in (("a", "a"), ("killer", "k"), ("behind", "k"), ("z", "z")):
+        bench.author(identity, key=key)
+    worker = bench.worker()
+    first, killer, *rest = bench.broker.messages
+    with acting_as(Role.SINK):
+        worker.take()
+        worker.batches.apply([first])
+        worker.batches.park(killer, Problem.of_deaths(5))
+        worker.batches.apply(rest)
+    worker.release()
+    before = bench.authors, bench.states
+    failures.called.clear()
+
+    built = rebuild(bench.config, lambda: bench.broker)
+
+    assert failures.called == ["a", "z"]
+    assert (bench.authors, bench.states) == before == (["a", "z"], [(2, "parked"), (3, "behind")])
+    assert built.parked == 2
+    assert "5 processes ended" in bench.parked[0].error
 
 
 def test_discarded_events_stay_discarded(component, library, monkeypatch):
