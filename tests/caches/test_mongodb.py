@@ -129,6 +129,56 @@ def test_whoever_takes_over_ends_the_transaction_of_a_process_that_is_gone(autho
     assert author.get(pk="1").full_name == "two"
 
 
+def test_a_thread_that_lost_its_connection_ends_its_former_transaction(author: Any) -> None:
+    author.create(id="1", full_name="one")
+    connection: Any = connections["library"]
+    name_session("library", "me")
+    transaction.set_autocommit(False, using="library")
+    author.filter(pk="1").update(full_name="lost")
+    # What the server knows of a connection that broke: nothing.
+    lost, connection._own, connection.session = connection._own, None, None
+    connection.close()
+    with pytest.raises(DatabaseError) as caught, transaction.atomic(using="library"):
+        author.filter(pk="1").update(full_name="two")
+    assert is_conflict(caught.value)
+
+    name_session("library", "me")
+
+    with transaction.atomic(using="library"):
+        assert author.filter(pk="1").update(full_name="two") == 1
+        # It is this thread's still.
+        name_session("library", "me")
+    assert author.get(pk="1").full_name == "two"
+    lost.end_session()
+
+
+def test_a_thread_leaves_alone_a_session_that_is_another_s_by_now(author: Any) -> None:
+    author.create(id="1", full_name="one")
+    connection: Any = connections["library"]
+    name_session("library", "me")
+    connection.close()
+    begun, done = threading.Event(), threading.Event()
+    found: list[Any] = []
+
+    def other() -> None:
+        # PyMongo hands the session of before on.
+        name_session("library", "other")
+        with transaction.atomic(using="library"):
+            found.append(author.filter(pk="1").update(full_name="two"))
+            begun.set()
+            done.wait(30)
+        connections["library"].close()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert begun.wait(30)
+    name_session("library", "me")
+    done.set()
+    thread.join(30)
+
+    assert author.get(pk="1").full_name == "two"
+
+
 def test_holding_needs_a_transaction(author: Any) -> None:
     with pytest.raises(TransactionManagementError, match="outside of a transaction"):
         list(author.select_for_update())

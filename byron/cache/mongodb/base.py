@@ -217,17 +217,23 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return self._own
 
     def name_session(self, name: str) -> None:
-        """Write down whose the session is in which this thread's transactions are, for `end_sessions` of others."""
+        """Write down whose the session is in which this thread's transactions are, for `end_sessions` of others.
+
+        A former session of the thread is ended: where its connection was lost, its last transaction may still be open.
+        """
         self.ensure_connection()
-        now = datetime.now(UTC)
+        now, session = datetime.now(UTC), self._own_session().session_id
         with self.wrap_database_errors:
             named = self.database[SESSIONS]
             named.delete_many({"since": {"$lt": now - _FORGOTTEN}})
-            named.update_one(
+            former = named.find_one_and_update(
                 {"_id": f"{name} {threading.get_ident()}"},
-                {"$set": {"name": name, "session": self._own_session().session_id, "since": now}},
+                {"$set": {"name": name, "session": session, "since": now}},
                 upsert=True,
             )
+            # A session that ended in order may be another thread's by now.
+            if former is not None and named.find_one({"session": former["session"]}) is None:
+                self.connection.admin.command("killSessions", [former["session"]])
 
     def end_sessions(self, names: Collection[str]) -> None:
         """End the sessions of these names, and with them their transactions: MongoDB itself waits for a minute."""
