@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import graphene
@@ -14,7 +14,7 @@ from graphql.pyutils import Undefined, inspect
 from graphql.utilities import value_from_ast_untyped
 
 from byron.events.codec import refuse_unsafe
-from byron.schema.forms import FORMS
+from byron.schema.forms import FORMS, FormError
 from byron.schema.values import check_json
 
 #: Characters of a text that an error repeats.
@@ -26,11 +26,16 @@ def _from_text(name: str) -> tuple[Callable[[Any], Any], Callable[..., Any]]:
     form = FORMS[name]
 
     def parse_value(value: Any) -> Any:
+        reason = ""
         if isinstance(value, str):
-            with suppress(ValueError):
+            try:
                 return form.value(value)
+            except FormError:
+                pass
+            except ValueError as error:
+                reason = f": {str(error).rstrip('.')}"
         given = f'"{value[:_SHOWN]}"' if isinstance(value, str) else inspect(value)
-        raise GraphQLError(f'{name} takes a string such as "{form.example}", not {given}.')
+        raise GraphQLError(f'{name} takes a string such as "{form.example}", not {given}{reason}.')
 
     def parse_literal(node: ast.ValueNode, variables: Any = None) -> Any:
         with _placed(node):

@@ -20,6 +20,10 @@ _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 _UUID = "-".join(f"[0-9A-Fa-f]{{{digits}}}" for digits in (8, 4, 4, 4, 12))
 
 
+class FormError(ValueError):
+    """A text that is not of its scalar's form."""
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """How a scalar's values are written; `read` makes the Python value of a text of this pattern."""
@@ -29,13 +33,16 @@ class Form:
     read: Callable[[str], Any]
 
     def value(self, text: str) -> Any:
-        """Return the value that a text stands for. Raises ValueError when it is not of this form."""
+        """Return the value that a text stands for.
+
+        Raises FormError when it is not of this form, and ValueError, saying why, when there is no such value.
+        """
         if not self.pattern.fullmatch(text):
-            raise ValueError(text)
+            raise FormError(text)
         try:
             return self.read(text)
         except ArithmeticError as error:
-            raise ValueError(text) from error
+            raise FormError(text) from error
 
 
 def _moment(text: str) -> datetime.datetime:

@@ -53,10 +53,14 @@ def test_decimals_are_equal_and_ordered_by_value(component):
     ("argument", "value", "message"),
     [
         ("moment", "2024-02-29T12:00:00", 'DateTime takes a string such as "2024-02-29T12:30:00Z"'),
-        ("day", "2023-02-29", 'Date takes a string such as "2024-02-29", not "2023-02-29".'),
-        ("hour", "25:00", 'Time takes a string such as "12:30:00", not "25:00".'),
+        ("day", "2023-02-29", 'Date takes a string such as "2024-02-29", not "2023-02-29": day '),
+        ("hour", "25:00", 'Time takes a string such as "12:30:00", not "25:00": hour must be '),
         ("amount", "NaN", 'Decimal takes a string such as "12.50", not "NaN".'),
-        ("amount", "1e9999999", 'Decimal takes a string such as "12.50", not "1e9999999".'),
+        (
+            "amount",
+            "1e9999999",
+            'Decimal takes a string such as "12.50", not "1e9999999": Decimals have 1000 digits and exponents to 1000 at most.',
+        ),
         ("amount", 1.5, 'Decimal takes a string such as "12.50", not 1.5.'),
         ("code", "x", "UUID takes a string such as"),
         ("number", 2**31, "Int cannot represent non 32-bit signed integer value"),
