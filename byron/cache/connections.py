@@ -31,10 +31,8 @@ def _prepare(connection: Any, **kwargs: Any) -> None:
     elif connection.vendor == "postgresql":
         send_moments_in_utc(connection.connection)
     # The whole process, not `acting_as`: tests change roles on one connection.
-    if process_role() is Role.SINK and connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            for statement in _SINK_SESSION:
-                cursor.execute(statement)
+    if process_role() is Role.SINK:
+        _begin_sink_session(connection)
     if (
         process_role() is Role.API
         and installed_component(connection.alias) is not None
@@ -72,14 +70,38 @@ def _let_read_only(connection: Any) -> None:
         connection.execute_wrappers.insert(0, explain_refusals)
 
 
+#: Seconds that a Sink waits for a lock of someone else's, and that one does which is to end.
+_LOCK_PATIENCE, _LAST_PATIENCE = 5, 1
+
 #: What a Sink's session on PostgreSQL is told. A machine that is lost in a transaction must not keep its lanes for the
 #: two hours of the system's own keepalive, and whoever waits for another's lane must be able to stop.
 _SINK_SESSION = (
     "SET tcp_keepalives_idle = 3",
     "SET tcp_keepalives_interval = 1",
     "SET tcp_keepalives_count = 3",
-    "SET lock_timeout = '5s'",
 )
+
+
+def _begin_sink_session(connection: Any) -> None:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            for statement in _SINK_SESSION:
+                cursor.execute(statement)
+    _wait_for_locks(connection, _LOCK_PATIENCE)
+
+
+def hurry(alias: str) -> None:
+    """Have this thread's connection wait no longer than a moment for locks, as befits a process that is to end."""
+    _wait_for_locks(connections[alias], _LAST_PATIENCE)
+
+
+def _wait_for_locks(connection: Any, seconds: int) -> None:
+    if connection.vendor in _OF_SQL:
+        with connection.cursor() as cursor:
+            if connection.vendor == "sqlite":
+                cursor.execute(f"PRAGMA busy_timeout = {1000 * seconds}")
+            else:
+                cursor.execute(f"SET lock_timeout = '{seconds}s'")
 
 
 def prepare_connections() -> None:

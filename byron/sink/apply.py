@@ -20,6 +20,7 @@ from byron.schema.installed import ComponentConfig
 from byron.schema.model import Handler, ObjectType
 from byron.schema.names import snake_case
 from byron.sink.context import HandlerContext
+from byron.sink.guard import guarded
 from byron.sink.outbox import Emission
 from byron.sink.versions import Versions
 
@@ -97,20 +98,24 @@ class Applier:
                 handler=handler.name,
                 event=event,
             )
-            for hook in handler.hooks.before:
-                load_function(self._config, HOOKS, hook)(context, event)
-            if handler.apply is None:
-                load_function(self._config, HANDLERS, handler.name)(context, event)
-                self._versions.see(event)
-            else:
-                self._apply_declared(handler, event)
-            for hook in handler.hooks.after:
-                load_function(self._config, HOOKS, hook)(context, event)
-                self._versions.see(event)
+            with guarded(self._config.alias):
+                self._run(handler, context, event)
             refuse_undeclared(handler, context.emitted)
             self.emitted += [
                 Emission(cause=item.message, message=self._payloads.write(emitted)) for emitted in context.emitted
             ]
+
+    def _run(self, handler: Handler, context: HandlerContext, event: Event) -> None:
+        for hook in handler.hooks.before:
+            load_function(self._config, HOOKS, hook)(context, event)
+        if handler.apply is None:
+            load_function(self._config, HANDLERS, handler.name)(context, event)
+            self._versions.see(event)
+        else:
+            self._apply_declared(handler, event)
+        for hook in handler.hooks.after:
+            load_function(self._config, HOOKS, hook)(context, event)
+            self._versions.see(event)
 
     def _apply_declared(self, handler: Handler, event: Event) -> None:
         if handler.apply is None:

@@ -43,13 +43,8 @@ class BatchApplier:
 
     def _apply_all(self, messages: Sequence[StoredMessage], stopping: Callable[[], bool]) -> int:
         items = [self._effects.read(message) for message in messages]
-        is_long = self._effects.time_limit()
-
-        def enough() -> bool:
-            return stopping() or is_long()
-
         try:
-            return self._apply(items, enough, self._together)
+            return self._apply(items, stopping, self._together)
         except Exception as error:
             if self._effects.is_external(error):
                 raise
@@ -57,9 +52,9 @@ class BatchApplier:
                 return self._until_the_culprit(messages, error)
             log.debug("batch failed, now one by one component=%s error=%r", self._effects.lane.consumer, str(error))
             if not self._effects.has_savepoints:
-                return self._by_halves(items, error, enough)
+                return self._by_halves(items, error, stopping)
         # An event is to blame. In savepoints, those before and after it succeed.
-        return self._apply(items, enough, self._one_by_one)
+        return self._apply(items, stopping, self._one_by_one)
 
     def park(self, message: StoredMessage, problem: Problem) -> None:
         """Park an event without a try, and pass it over."""
@@ -77,7 +72,7 @@ class BatchApplier:
     def _apply(
         self,
         items: Sequence[Incoming | Broken],
-        enough: Callable[[], bool],
+        stopping: Callable[[], bool],
         apply_free: Callable[[Sequence[Incoming], Callable[[], bool]], int],
     ) -> int:
         """Deal with what is new of a batch in a transaction, and return the position up to which that was."""
@@ -89,7 +84,7 @@ class BatchApplier:
                     self._move_on(items[-1].message)
                 return items[-1].message.position
             free, broken, behind = self._sort(fresh)
-            applied = apply_free(free, enough)
+            applied = apply_free(free, self._effects.time_limit(stopping))
             self._effects.require_intact()
             last = free[applied - 1].message if applied < len(free) else items[-1].message
             for item in broken:
@@ -162,7 +157,7 @@ class BatchApplier:
                 return done
         return len(items)
 
-    def _by_halves(self, items: Sequence[Incoming | Broken], error: Exception, enough: Callable[[], bool]) -> int:
+    def _by_halves(self, items: Sequence[Incoming | Broken], error: Exception, stopping: Callable[[], bool]) -> int:
         """Apply events that failed together in two transactions, and so on until the culprit is alone; park that.
 
         For databases without savepoints, where nothing inside of a transaction can be undone alone. What is stored is
@@ -175,12 +170,12 @@ class BatchApplier:
         position = 0
         for half in (items[: len(items) // 2], items[len(items) // 2 :]):
             try:
-                position = self._apply(half, enough, self._together)
+                position = self._apply(half, stopping, self._together)
             except Exception as failure:
                 if self._effects.is_external(failure):
                     raise
-                position = self._by_halves(half, failure, enough)
-            if position < half[-1].message.position or enough():
+                position = self._by_halves(half, failure, stopping)
+            if position < half[-1].message.position or stopping():
                 break
         return position
 

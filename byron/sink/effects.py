@@ -142,10 +142,10 @@ class Effects:
             time.sleep(random.uniform(pause / 2, pause))
         return action()
 
-    def time_limit(self) -> Callable[[], bool]:
-        """Return what tells whether a transaction that begins now has lasted long enough."""
+    def time_limit(self, stopping: Callable[[], bool] = lambda: False) -> Callable[[], bool]:
+        """Return what tells whether a transaction that begins now has lasted long enough, or we are `stopping`."""
         deadline = time.monotonic() + _LONGEST_TRANSACTION
-        return lambda: time.monotonic() > deadline
+        return lambda: stopping() or time.monotonic() > deadline
 
     @property
     def has_savepoints(self) -> bool:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from django.db import DatabaseError, connections
@@ -21,6 +22,7 @@ from byron.cache.checkpoint import (
     take_slots,
     unfinished_attempts,
 )
+from byron.cache.connections import hurry
 from byron.cache.members import living_members
 from byron.cache.provenance import is_in_log, may_be_log
 from byron.cache.trouble import is_trouble, lacks_right, remedy_for
@@ -58,6 +60,10 @@ _LAG_INTERVAL = 2.0
 
 #: Seconds between two looks for parked events that are to be tried again.
 _RETRY_INTERVAL = 0.2
+
+#: Held by a careful lane while it applies an event that may be the one that ended a process. Were lanes to do so side
+#: by side, one's culprit would take the other's innocent event with it, and that would count against both.
+_ALONE = threading.Lock()
 
 
 @dataclass(slots=True)
@@ -161,15 +167,13 @@ class LaneWorker:
         messages = consumer.fetch(1 if self._careful else byron_settings().sink_batch_size, timeout)
         rest: Sequence[StoredMessage] = messages
         while rest:
-            looked_out = self._careful and self._look_out(rest[0])
-            position = self.batches.apply(rest, self._stop.is_set)
+            apply = self._apply_carefully if self._careful else self.batches.apply
+            position = apply(rest, self._stop.is_set)
             consumer.acknowledge(position)
             broker.signal(applied_topic(self._config.consumer_name))
             left = [message for message in rest if message.position > position]
             self._progress.applied += len(rest) - len(left)
             rest = left
-            if looked_out:
-                self._careful -= 1
             if self._membership.is_late:
                 # SQLite has one writer, and no queue for those who wait to be it.
                 self._stop.wait(_ROOM)
@@ -187,12 +191,25 @@ class LaneWorker:
                 self.lane.name,
                 ",".join(self._config.component.handlers),
             )
-            while not self._stop.is_set():
-                # Where something is set aside, its retry may be due before the next event comes.
-                self.turn(broker, consumer, _RETRY_INTERVAL if self.effects.parking.keys else _POLL)
-                self._pause = _PAUSES[0]
-                self._retry_parked(broker)
-                self._note_lag(consumer)
+            try:
+                while not self._stop.is_set():
+                    # Where something is set aside, its retry may be due before the next event comes.
+                    self.turn(broker, consumer, _RETRY_INTERVAL if self.effects.parking.keys else _POLL)
+                    self._pause = _PAUSES[0]
+                    self._retry_parked(broker)
+                    self._note_lag(consumer)
+            finally:
+                # Whoever has the lane next tells how much waits there.
+                self._progress.lag.pop(self.lane.name, None)
+
+    def _apply_carefully(self, messages: Sequence[StoredMessage], stopping: Callable[[], bool]) -> int:
+        """Apply the first event, after a note that outlives this process, and return its position."""
+        with _ALONE:
+            looked_out = self._look_out(messages[0])
+            position = self.batches.apply(messages[:1], stopping)
+        if looked_out:
+            self._careful -= 1
+        return position
 
     def _publish(self, broker: Broker) -> None:
         self._progress.emitted += self.effects.outbox.relay(broker)
@@ -203,9 +220,14 @@ class LaneWorker:
         for key_digest in self.effects.parking.due():
             if self._stop.is_set():
                 return
-            applied, _ = self.retries.retry(key_digest)
+            started = time.monotonic()
+            with _ALONE if self._careful else nullcontext():
+                applied, _ = self.retries.retry(key_digest)
             self._progress.applied += applied
             broker.signal(applied_topic(self._config.consumer_name))
+            if time.monotonic() - started > _RETRY_INTERVAL:
+                # Other keys' events are not to wait for one slow failure after the other.
+                return
         self._retries_at = time.monotonic() + _RETRY_INTERVAL
 
     def _note_lag(self, consumer: Consumer) -> None:
@@ -261,6 +283,7 @@ class LaneWorker:
 
     def _let_go(self) -> None:
         try:
+            hurry(self._config.alias)
             self.release()
         except DatabaseError as error:
             # The others will find out by the missing signs of life.

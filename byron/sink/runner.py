@@ -12,6 +12,7 @@ from functools import partial
 from django.db import DatabaseError, connections
 
 from byron.broker.base import Broker
+from byron.cache.connections import hurry
 from byron.cache.trouble import is_trouble, remedy_for
 from byron.schema.installed import ComponentConfig
 from byron.sink.lane import LaneWorker, Progress
@@ -112,6 +113,7 @@ class Sink:
                 thread.start()
 
     def _end(self) -> None:
+        self._try_quietly(lambda: hurry(self.config.alias))
         while self._running:
             self._assign([])
             for _, thread in self._running.values():

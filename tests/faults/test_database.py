@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.faults.ledger import STOP
+from tests.faults.ledger import STOP, stop
 from tests.processes import wait_for
 
 pytestmark = pytest.mark.broker
@@ -31,6 +31,24 @@ def test_a_sqlite_cache_locked_for_25_seconds_is_waited_for(ledger, figure):
     figure("went on after", seconds)
     assert seconds < STOP
     ledger.finish(sink)
+
+
+def test_a_sink_told_to_end_while_the_cache_is_locked_ends_in_time(ledger, figure):
+    sink = ledger.sink()
+    ledger.publish(50)
+    ledger.wait_applied(50)
+    file = ledger.system.project / "ledger.sqlite3"
+    with closing(sqlite3.connect(file, isolation_level=None, timeout=60)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ledger.publish(50)
+        sink.says("waiting component=ledger")
+        code, seconds = stop(sink)
+        other.execute("ROLLBACK")
+
+    figure("ended after", seconds)
+    assert code == 0
+    assert seconds < STOP
+    ledger.finish(ledger.sink())
 
 
 @pytest.mark.parametrize("lanes", [1, 4])

@@ -70,3 +70,19 @@ def test_an_entry_that_ends_the_process_is_parked_even_when_the_number_of_lanes_
 
     assert deaths <= 5
     ledger.finish(sink, held=[f"{killer}-2"], parked=[(killer, "parked")])
+
+
+def test_of_four_lanes_in_a_process_that_ends_again_and_again_only_the_culprit_is_parked(served_ledger):
+    ledger = served_ledger
+    accounts = [f"k{number}" for number in range(40)]
+    killer = accounts[5]
+    # Every event takes a while, so that each lane has one at hand whenever the killer ends the process.
+    ledger.mischief(f'time.sleep(0.02)\nif entry["id"] == "{killer}-1":\n    os._exit(3)')
+    ledger.configure(SINK_LANES=4)
+    ledger.publish(400, accounts)
+
+    sink, deaths = ledger.supervise(ledger.cache.parked)
+
+    assert deaths <= 5
+    held = ledger.book.of(killer)
+    ledger.finish(sink, held=held, parked=[(killer, "parked"), *[(killer, "behind")] * (len(held) - 1)])

@@ -29,7 +29,7 @@ from byron.testing.component import ComponentUnderTest
 Handler = Callable[[Any, Event], object]
 
 
-class KilledError(BaseException):
+class KilledError(KeyboardInterrupt):
     """The end of the process in the middle of a handler: nothing catches it, nothing is let go of in order."""
 
 

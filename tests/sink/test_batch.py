@@ -205,7 +205,7 @@ def test_trouble_during_a_retry_leaves_all_as_it_was(bench, handle, failures):
     assert (bench.authors, after) == ([], before)
 
 
-class Death(BaseException):
+class Death(KeyboardInterrupt):
     """Stands for the end of the process: nothing of Byron's runs after it."""
 
 
