@@ -195,7 +195,7 @@ class LaneWorker:
                 self._note_lag(consumer)
 
     def _publish(self, broker: Broker) -> None:
-        self._progress.emitted += self.effects.outbox.relay(broker)
+        self._progress.emitted += self.effects.outbox.relay(broker, self._stop.is_set)
 
     def _retry_parked(self, broker: Broker) -> None:
         if not self.effects.parking.keys or time.monotonic() < self._retries_at:
