@@ -24,7 +24,7 @@ log = logging.getLogger("byron.sink")
 #: Messages published as one atomic batch, at most.
 _BATCH = 200
 
-#: Bytes of one atomic batch, unless a single message has more: it has to be answered in a part of BYRON_PUBLISH_TIMEOUT.
+#: Bytes of one atomic batch, unless one message has more: a part of BYRON_PUBLISH_TIMEOUT has to do for it.
 _BATCH_BYTES = 2_000_000
 
 #: Rows read from the Cache at a time: what may be in memory beyond a batch.

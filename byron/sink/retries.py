@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from byron.models import ParkedEvent
 from byron.sink.apply import Incoming
 from byron.sink.effects import Broken, Effects
-from byron.sink.parking import Problem, stored_message
+from byron.sink.parking import AT_ONCE, Problem, stored_message
 
 
 class Retries:
@@ -22,13 +22,19 @@ class Retries:
         """Apply a key's parked events in order until one fails again or some time is over.
 
         Returns how many were applied and why the next one was not. Raises LaneLostError, and the database's errors
-        when it is in trouble; nothing was stored then.
+        when it is in trouble; what was applied before is stored then, and parked no more.
         """
-        return self._effects.patiently(lambda: self._retry(key_digest))
+        # Mostly it is the first that fails again. What may be many megabytes behind it is left alone until it passes.
+        enough = self._effects.time_limit()
+        applied, problem = self._effects.patiently(lambda: self._retry(key_digest, 1))
+        if applied and problem is None and not enough():
+            more, problem = self._effects.patiently(lambda: self._retry(key_digest, AT_ONCE))
+            applied += more
+        return applied, problem
 
-    def _retry(self, key_digest: str) -> tuple[int, Problem | None]:
+    def _retry(self, key_digest: str, limit: int) -> tuple[int, Problem | None]:
         with self._effects.transaction():
-            begun, problem = self._parking.begin(key_digest)
+            begun, problem = self._parking.begin(key_digest, limit)
         self._parking.trying(begun)
         if self._effects.has_savepoints:
             applied, problem = self._in_savepoints(key_digest, begun, problem)
@@ -43,7 +49,7 @@ class Retries:
         self, key_digest: str, begun: Sequence[int], problem: Problem | None
     ) -> tuple[int, Problem | None]:
         """Apply parked events in one transaction, up to the one that fails."""
-        applied: list[ParkedEvent] = []
+        applied: list[int] = []
         enough = self._effects.time_limit()
         with self._effects.transaction():
             for row in self._parking.held(begun):
@@ -51,7 +57,7 @@ class Retries:
                 if problem is not None:
                     self._parking.note_failure(row, problem)
                     break
-                applied.append(row)
+                applied.append(row.pk)
                 if enough():
                     break
             self._finish(key_digest, begun, applied)
@@ -59,13 +65,13 @@ class Retries:
 
     def _together(self, key_digest: str, begun: Sequence[int]) -> int:
         """Apply parked events in one transaction, or none of them when one fails; return how many."""
-        applied: list[ParkedEvent] = []
+        applied: list[int] = []
         enough = self._effects.time_limit()
         try:
             with self._effects.transaction():
                 for row in self._parking.held(begun):
                     self._effects.apply(self._effects.read(stored_message(row)))
-                    applied.append(row)
+                    applied.append(row.pk)
                     if enough():
                         break
                 self._finish(key_digest, begun, applied)
@@ -86,7 +92,7 @@ class Retries:
                     if row is not None:
                         item = self._effects.read(stored_message(row))
                         self._effects.apply(item)
-                        self._parking.remove(key_digest, [row])
+                        self._parking.remove(key_digest, [row.pk])
                         self._effects.store_emitted()
                         applied += 1
             except Exception as error:
@@ -103,7 +109,7 @@ class Retries:
             self._parking.survive(begun)
         return applied, problem
 
-    def _finish(self, key_digest: str, begun: Sequence[int], applied: Sequence[ParkedEvent]) -> None:
+    def _finish(self, key_digest: str, begun: Sequence[int], applied: Sequence[int]) -> None:
         self._parking.remove(key_digest, applied)
         self._parking.survive(begun)
         self._effects.store_emitted()

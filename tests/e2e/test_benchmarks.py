@@ -22,8 +22,8 @@ def measures(name: str, *arguments: str, directory: Path) -> list[dict[str, obje
 
 
 def test_the_sink_s_benchmark_measures_both_components(tmp_path):
-    options = "--events 100 --runs 1 --replay 0 --databases sqlite --ways declared handler".split()
-    found = measures("sink", *options, directory=tmp_path)
+    few = ["--events", "100", "--runs", "1", "--replay", "0"]
+    found = measures("sink", *few, "--databases", "sqlite", "--ways", "declared", "handler", directory=tmp_path)
 
     assert [each["measure"] for each in found] == ["declared", "handler", "ratios of medians"]
     assert all(each["database"] == "sqlite" for each in found)
