@@ -20,7 +20,6 @@ from byron.sink.lanes import Lane
 from byron.sink.parking import make_due
 from byron.sink.retries import Retries
 
-
 #: How many ids a database is asked for in one statement.
 _AT_ONCE = 500
 
@@ -96,8 +95,8 @@ def retry_parked(config: ComponentConfig, selection: Selection) -> Iterator[Outc
 def discard_parked(config: ComponentConfig, ids: Sequence[int]) -> int:
     """Give the parked events with these ids up and return how many those were; the next of their keys are due then.
 
-    All of them in one step. A note of each stays, for `rebuildcache` to pass it over. Raises OperationalError when a Sink at work leaves no
-    room for it.
+    All of them in one step. A note of each stays, for `rebuildcache` to pass it over. Raises OperationalError when a
+    Sink at work leaves no room for it.
     """
     return between_transactions(config.alias, lambda: _discard(config, ids))
 
