@@ -28,7 +28,7 @@ _State = ParkedEvent.State
 DEATHS = 5
 
 #: How many of a key's parked events are tried in one transaction.
-AT_ONCE = 500
+_AT_ONCE = 500
 
 
 class ProcessEndedError(Exception):
@@ -125,15 +125,15 @@ class Parking:
         rows = self._open().filter(state=_State.RETRYING, next_try__lte=datetime.now(UTC))
         return list(rows.order_by("next_try").values_list("key_digest", flat=True)[:100])
 
-    def begin(self, key_digest: str, limit: int = AT_ONCE) -> tuple[list[int], Problem | None]:
+    def begin(self, key_digest: str) -> tuple[list[int], Problem | None]:
         """Write down that a key's first events are about to be tried, in case that ends the process.
 
-        Returns their ids, up to a limit, in order: one that may have ended a process before is to be tried alone. One
-        that ended too many is parked; its problem is returned then, and no ids. `trying` is to be told of them as soon
+        Returns their ids, in order: one that may have ended a process before, or failed again, is to be tried alone.
+        One that ended too many is parked; its problem is returned then, and no ids. `trying` is to be told of them as soon
         as this is committed.
         """
         found = without_message(self._open().filter(key_digest=key_digest)).select_for_update()
-        rows = list(found.order_by("position")[:limit])
+        rows = list(found.order_by("position")[:_AT_ONCE])
         if not rows:
             return [], None
         # None is open: these ended, though it was not known then that this was committed.
@@ -143,6 +143,9 @@ class Parking:
             self.note_failure(rows[0], problem)
             return [], problem
         suspected = next((place for place, row in enumerate(rows) if self._deaths(row)), len(rows))
+        if rows[0].tries > 1:
+            # It will mostly fail once more. What may be many megabytes behind it is left alone until it passes.
+            suspected = 1
         begun = [row.pk for row in rows[: max(suspected, 1)]]
         new = set(begun) - self._begun
         parked_rows(self._alias, self._lane.consumer).filter(pk__in=new).update(begun=F("begun") + 1)

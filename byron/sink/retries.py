@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from byron.models import ParkedEvent
 from byron.sink.apply import Incoming
 from byron.sink.effects import Broken, Effects
-from byron.sink.parking import AT_ONCE, Problem, stored_message
+from byron.sink.parking import Problem, stored_message
 
 
 class Retries:
@@ -22,19 +22,13 @@ class Retries:
         """Apply a key's parked events in order until one fails again or some time is over.
 
         Returns how many were applied and why the next one was not. Raises LaneLostError, and the database's errors
-        when it is in trouble; what was applied before is stored then, and parked no more.
+        when it is in trouble; nothing was stored then.
         """
-        # Mostly it is the first that fails again. What may be many megabytes behind it is left alone until it passes.
-        enough = self._effects.time_limit()
-        applied, problem = self._effects.patiently(lambda: self._retry(key_digest, 1))
-        if applied and problem is None and not enough():
-            more, problem = self._effects.patiently(lambda: self._retry(key_digest, AT_ONCE))
-            applied += more
-        return applied, problem
+        return self._effects.patiently(lambda: self._retry(key_digest))
 
-    def _retry(self, key_digest: str, limit: int) -> tuple[int, Problem | None]:
+    def _retry(self, key_digest: str) -> tuple[int, Problem | None]:
         with self._effects.transaction():
-            begun, problem = self._parking.begin(key_digest, limit)
+            begun, problem = self._parking.begin(key_digest)
         self._parking.trying(begun)
         if self._effects.has_savepoints:
             applied, problem = self._in_savepoints(key_digest, begun, problem)
