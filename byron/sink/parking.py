@@ -129,8 +129,8 @@ class Parking:
         """Write down that a key's first events are about to be tried, in case that ends the process.
 
         Returns their ids, in order: one that may have ended a process before, or failed again, is to be tried alone.
-        One that ended too many is parked; its problem is returned then, and no ids. `trying` is to be told of them as soon
-        as this is committed.
+        One that ended too many is parked; its problem is returned then, and no ids. `trying` is to be told of them as
+        soon as this is committed.
         """
         found = without_message(self._open().filter(key_digest=key_digest)).select_for_update()
         rows = list(found.order_by("position")[:_AT_ONCE])
