@@ -22,7 +22,6 @@ import asyncio
 import json
 import os
 import resource
-import shutil
 import statistics
 import subprocess
 import sys
@@ -212,20 +211,12 @@ def run(
     if cache is None:
         return None
     url = cache()
-    own = {**environment, "CACHE_URL": url, "DECLARED_CACHE_URL": url, "HANDLER_CACHE_URL": url}
-    if way in ("handler", "usual"):
-        own["DECLARED_CACHE_URL"] = f"sqlite:///{project}/unused.sqlite3"
+    unused = project / "unused.sqlite3"
+    # Two components of a project may not share a Cache: the one that is not measured has its own.
+    own = {**environment, "DECLARED_CACHE_URL": f"sqlite:///{unused}", "HANDLER_CACHE_URL": f"sqlite:///{unused}"}
+    own[f"{_component(way).upper()}_CACHE_URL"] = url
     subprocess.run(
-        [sys.executable, "manage.py", "migrate", _component(way), "-v0", "--database", _component(way)],
-        cwd=project,
-        env=own,
-        check=True,
-    )
-    subprocess.run(
-        [sys.executable, "manage.py", "migrate", "byron", "-v0", "--database", _component(way)],
-        cwd=project,
-        env=own,
-        check=True,
+        [sys.executable, "manage.py", "migrate", "-v0", "--database", _component(way)], cwd=project, env=own, check=True
     )
     command = [sys.executable, __file__, "--worker", way, "--events", str(events)]
     finished = subprocess.run(
@@ -242,7 +233,7 @@ def run(
         sys.stderr.write(finished.stderr)
     for file in project.parent.glob("sqlite*.sqlite3*"):
         file.unlink()
-    shutil.rmtree(project / "unused.sqlite3", ignore_errors=True)
+    unused.unlink(missing_ok=True)
     return finished.stdout if profile else json.loads(finished.stdout.splitlines()[-1])
 
 

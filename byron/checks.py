@@ -17,7 +17,7 @@ from byron.api.authentication import require_pyjwt
 from byron.broker.access import configured_access
 from byron.cache.places import place_of
 from byron.commands.functions import COMMANDS, HANDLERS, HOOKS, load_function, signature_misfit
-from byron.conf import PREFIX, ByronSettings, byron_settings
+from byron.conf import PREFIX, ByronSettings, byron_settings, senseless_numbers
 from byron.exceptions import ContractError, KeysUnavailableError, MissingExtraError
 from byron.schema.installed import ComponentConfig, installed_components
 from byron.schema.names import ANYONE
@@ -44,6 +44,15 @@ def check_broker(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
             "Only under DEBUG does Byron start a broker by itself.",
             id="byron.E001",
         )
+    ]
+
+
+@register(TAG)
+def check_numbers(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Settings that are numbers must make sense."""
+    return [
+        Error(problem, hint="Leave it out for the default.", id="byron.E018")
+        for problem in senseless_numbers(byron_settings())
     ]
 
 

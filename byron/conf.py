@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -107,6 +109,43 @@ class ByronSettings:
         if self.state_directory:
             return Path(self.state_directory)
         return platformdirs.user_state_path("byron", appauthor=False)
+
+
+#: Least and greatest value of the settings that are numbers. (That of `jwt_leeway` is a matter of authentication.)
+RANGES: Mapping[str, tuple[float, float]] = {
+    "broker_replicas": (1, 5),
+    "publish_timeout": (0.001, math.inf),
+    "claim_seconds": (1, math.inf),
+    "idempotency_seconds": (1, math.inf),
+    "sink_batch_size": (1, math.inf),
+    "sink_lanes": (1, 16),
+    "sink_tries": (1, math.inf),
+    "sink_retry_delay": (0, math.inf),
+    "sink_retry_limit": (0, math.inf),
+    "receipt_timeout": (0, math.inf),
+    "api_max_body_bytes": (1, math.inf),
+    "api_max_tokens": (1, math.inf),
+    "api_max_depth": (1, math.inf),
+    "api_max_aliases": (0, math.inf),
+    "api_max_directives": (0, math.inf),
+    "api_max_cost": (1, math.inf),
+    "api_command_timeout": (0, math.inf),
+}
+
+
+def senseless_numbers(given: ByronSettings) -> list[str]:
+    """Say of each setting that is to be a number and is none, or none that makes sense, what it is and may be."""
+    problems = []
+    whole = {field.name for field in fields(ByronSettings) if field.type == "int"}
+    for name, (least, greatest) in RANGES.items():
+        value = getattr(given, name)
+        known = (int,) if name in whole else (int, float)
+        if type(value) in known and math.isfinite(value) and least <= value <= greatest:
+            continue
+        kind = "a whole number" if name in whole else "a number"
+        allowed = f"of at least {least}" if greatest == math.inf else f"from {least} to {greatest}"
+        problems.append(f"{PREFIX}{name.upper()} is {value!r}; it must be {kind} {allowed}.")
+    return problems
 
 
 @lru_cache(maxsize=1)

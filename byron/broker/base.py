@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -233,11 +234,21 @@ class Broker(Closing):
         """
 
     @abstractmethod
-    def find(self, subject: str, event_id: str, after: int, *, reader: str = "") -> int | None:
+    def find(self, subject: str, event_id: str, after: int) -> int | None:
         """Return the position, beyond `after`, of the message with this id on this subject, or None.
 
-        `reader` is the consumer of who asks: its name and `-find` is that of another, made for the search, when the
-        broker has one prepared under the name and so does not let this process read the whole log.
+        For who may read the whole log, and where little is to be expected on the subject.
+        """
+
+    @abstractmethod
+    def find_all(
+        self, subject: str, ids: Collection[str], after: int, *, reader: str, until: float = math.inf
+    ) -> set[str]:
+        """Return which of these ids messages on this subject have, beyond `after` and logged before a time, `until`.
+
+        The log is read once, forward, and no more than some hundred headers are held at a time. `reader` is the
+        consumer of who asks: its name and `-find` is that of another, made for the search, which nobody else may use
+        meanwhile. Raises BrokerUnavailableError, BrokerPermissionError and LogMismatchError.
         """
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -193,7 +194,7 @@ class MemoryBroker(Broker):
             self._log_info()
             return self.messages[position - 1] if 0 < position <= len(self.messages) else None
 
-    def find(self, subject: str, event_id: str, after: int, *, reader: str = "") -> int | None:
+    def find(self, subject: str, event_id: str, after: int) -> int | None:
         with self._changed:
             self._require_available()
             self._log_info()
@@ -201,6 +202,15 @@ class MemoryBroker(Broker):
                 if message.subject == subject and message.headers.get("ce-id") == event_id:
                     return message.position
         return None
+
+    def find_all(
+        self, subject: str, ids: Collection[str], after: int, *, reader: str, until: float = math.inf
+    ) -> set[str]:
+        with self._changed:
+            self._require_available()
+            self._log_info()
+            beyond = (each for each in self.messages[after:] if each.subject == subject and each.logged < until)
+            return {each.headers.get("ce-id", "") for each in beyond} & set(ids)
 
     def consumer(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import re
 import threading
@@ -234,19 +235,38 @@ class NatsBroker(Broker):
         stored = await self._stored(session, {"seq": position})
         return stored_message(stored) if stored is not None else None
 
-    def find(self, subject: str, event_id: str, after: int, *, reader: str = "") -> int | None:
-        return self._call(self._find, subject, event_id, after, reader)
+    def find(self, subject: str, event_id: str, after: int) -> int | None:
+        return self._call(self._find, subject, event_id, after)
 
-    async def _find(self, subject: str, event_id: str, after: int, reader: str) -> int | None:
+    async def _find(self, subject: str, event_id: str, after: int) -> int | None:
         session = await self._session()
-        if reader and await is_restricted(session, self._stream, reader):
-            return await search(session, self._stream, search_reader(reader), subject, event_id, after)
         while True:
             found = await self._stored(session, {"seq": after + 1, "next_by_subj": subject})
             stored = stored_message(found) if found is not None else None
             if stored is None or message_id(stored) == event_id:
                 return stored.position if stored is not None else None
             after = stored.position
+
+    def find_all(
+        self, subject: str, ids: Collection[str], after: int, *, reader: str, until: float = math.inf
+    ) -> set[str]:
+        return self._call(self._find_all, subject, frozenset(ids), after, reader, until)
+
+    async def _find_all(self, subject: str, ids: frozenset[str], after: int, reader: str, until: float) -> set[str]:
+        session = await self._session()
+        found: set[str] = set()
+        if not await is_restricted(session, self._stream, reader):
+            # Mostly there is nothing or one message, which a single question tells.
+            first = await self._stored(session, {"seq": after + 1, "next_by_subj": subject})
+            if first is None:
+                return found
+            stored = stored_message(first)
+            if stored.logged >= until:
+                return found
+            after, found = stored.position, {message_id(stored)} & ids
+        if found == ids:
+            return found
+        return found | await search(session, self._stream, search_reader(reader), subject, ids - found, after, until)
 
     def consumer(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from nats.aio.msg import Msg
 
@@ -21,7 +21,10 @@ from byron.events.event import StoredMessage
 from byron.exceptions import BrokerPermissionError, BrokerUnavailableError
 
 #: Messages of a search asked for at once.
-_BATCH = 100
+_BATCH = 500
+
+#: Statuses by which the server says that it has no more messages at the moment.
+_ENDS = frozenset({"404", "408"})
 
 #: Seconds after which the broker forgets a search that was broken off.
 _FORGOTTEN_AFTER = 60
@@ -43,8 +46,13 @@ async def read_at(session: Session, stream: str, reader: str, position: int) -> 
     return found[0] if found and found[0].position == position else None
 
 
-async def search(session: Session, stream: str, name: str, subject: str, event_id: str, after: int) -> int | None:
-    """Return the position, beyond `after`, of the message with this id on this subject, or None."""
+async def search(
+    session: Session, stream: str, name: str, subject: str, ids: Collection[str], after: int, until: float
+) -> set[str]:
+    """Return which of these ids messages on a subject have, beyond `after` and logged before a time.
+
+    Reads by a consumer of this name, which it makes for that, headers alone and so many at a time.
+    """
     await _forget(session, stream, name)
     config = {
         "name": name,
@@ -58,13 +66,15 @@ async def search(session: Session, stream: str, name: str, subject: str, event_i
         "inactive_threshold": _FORGOTTEN_AFTER * SECOND,
     }
     await call_api(session, f"CONSUMER.CREATE.{stream}.{name}.{subject}", {"stream_name": stream, "config": config})
-    while found := await _pull(session, stream, name, _BATCH):
-        for stored in found:
-            if message_id(stored) == event_id:
-                await _forget(session, stream, name)
-                return stored.position
+    missing, found = set(ids), set[str]()
+    while missing and (page := await _pull(session, stream, name, _BATCH)):
+        known = {message_id(stored) for stored in page if stored.logged < until} & missing
+        missing -= known
+        found |= known
+        if page[-1].logged >= until:
+            break
     await _forget(session, stream, name)
-    return None
+    return found
 
 
 async def _forget(session: Session, stream: str, name: str) -> None:
@@ -92,6 +102,7 @@ async def _pull(session: Session, stream: str, name: str, limit: int) -> Sequenc
                     if isinstance(answer, BrokerPermissionError):
                         raise answer
                     if not answer.reply.startswith("$JS.ACK."):
+                        _require_end(answer, subject)
                         break
                     found.append(_stored(answer))
     except TimeoutError as error:
@@ -99,6 +110,13 @@ async def _pull(session: Session, stream: str, name: str, limit: int) -> Sequenc
     finally:
         await subscription.unsubscribe()
     return found
+
+
+def _require_end(answer: Msg, subject: str) -> None:
+    """Raise BrokerUnavailableError when it is not for want of messages that no more come: the consumer may be gone."""
+    status = (answer.headers or {}).get("Status", "")
+    if status not in _ENDS:
+        raise BrokerUnavailableError(f"The broker ended {subject} with the status {status or 'unknown'}.")
 
 
 def _stored(message: Msg) -> StoredMessage:

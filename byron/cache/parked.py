@@ -12,6 +12,11 @@ def parked_rows(alias: str, consumer: str) -> QuerySet[ParkedEvent]:
     return ParkedEvent.objects.using(alias).filter(consumer=consumer)
 
 
+def without_message(rows: QuerySet[ParkedEvent]) -> QuerySet[ParkedEvent]:
+    """Have rows be read without what may be long: the message and the traceback."""
+    return rows.defer("body", "headers", "traceback")
+
+
 def open_events(alias: str, consumer: str) -> QuerySet[ParkedEvent]:
     """Return the parked events of a component that were not discarded."""
     return parked_rows(alias, consumer).exclude(state=ParkedEvent.State.DISCARDED)

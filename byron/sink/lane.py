@@ -212,7 +212,7 @@ class LaneWorker:
         return position
 
     def _publish(self, broker: Broker) -> None:
-        self._progress.emitted += self.effects.outbox.relay(broker)
+        self._progress.emitted += self.effects.outbox.relay(broker, self._stop.is_set)
 
     def _retry_parked(self, broker: Broker) -> None:
         if not self.effects.parking.keys or time.monotonic() < self._retries_at:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import traceback
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
 from django.db.models import F, QuerySet
 
-from byron.cache.parked import open_events, parked_rows
+from byron.cache.parked import open_events, parked_rows, without_message
 from byron.conf import byron_settings
 from byron.events.codec import message_id
 from byron.events.event import StoredMessage
@@ -128,11 +128,12 @@ class Parking:
     def begin(self, key_digest: str) -> tuple[list[int], Problem | None]:
         """Write down that a key's first events are about to be tried, in case that ends the process.
 
-        Returns their ids, in order: one that may have ended a process before is to be tried alone. One
-        that ended too many is parked; its problem is returned then, and no ids. `trying` is to be told of them as soon
-        as this is committed.
+        Returns their ids, in order: one that may have ended a process before, or failed again, is to be tried alone.
+        One that ended too many is parked; its problem is returned then, and no ids. `trying` is to be told of them as
+        soon as this is committed.
         """
-        rows = list(self._open().filter(key_digest=key_digest).select_for_update().order_by("position")[:_AT_ONCE])
+        found = without_message(self._open().filter(key_digest=key_digest)).select_for_update()
+        rows = list(found.order_by("position")[:_AT_ONCE])
         if not rows:
             return [], None
         # None is open: these ended, though it was not known then that this was committed.
@@ -142,6 +143,9 @@ class Parking:
             self.note_failure(rows[0], problem)
             return [], problem
         suspected = next((place for place, row in enumerate(rows) if self._deaths(row)), len(rows))
+        if rows[0].tries > 1:
+            # It will mostly fail once more. What may be many megabytes behind it is left alone until it passes.
+            suspected = 1
         begun = [row.pk for row in rows[: max(suspected, 1)]]
         new = set(begun) - self._begun
         parked_rows(self._alias, self._lane.consumer).filter(pk__in=new).update(begun=F("begun") + 1)
@@ -151,9 +155,11 @@ class Parking:
         """Learn that it was this process that began to try these events, as the Cache now says."""
         self._begun.update(ids)
 
-    def held(self, ids: Collection[int]) -> list[ParkedEvent]:
-        """Return those of these events that are still parked, in order, holding their rows."""
-        return list(self._open().filter(pk__in=ids).select_for_update().order_by("position"))
+    def held(self, ids: Collection[int]) -> Iterator[ParkedEvent]:
+        """Give those of these events that are still parked, in order, holding their rows. One is read at a time."""
+        found = self._open().filter(pk__in=ids).select_for_update().order_by("position")
+        for identity in list(found.values_list("pk", flat=True)):
+            yield parked_rows(self._alias, self._lane.consumer).get(pk=identity)
 
     def survive(self, ids: Collection[int]) -> None:
         """Write down that trying these events did not end the process.
@@ -176,11 +182,11 @@ class Parking:
         row.save(using=self._alias)
         self._log("event parked" if row.state == _State.PARKED else "event failed again", row, problem)
 
-    def remove(self, key_digest: str, rows: Collection[ParkedEvent]) -> None:
+    def remove(self, key_digest: str, ids: Collection[int]) -> None:
         """Forget events of a key that were applied; the first of those behind them is due then."""
-        if not rows:
+        if not ids:
             return
-        parked_rows(self._alias, self._lane.consumer).filter(pk__in=[row.pk for row in rows]).delete()
+        parked_rows(self._alias, self._lane.consumer).filter(pk__in=ids).delete()
         make_due(self._alias, self._lane.consumer, key_digest)
 
     def _log(self, what: str, row: ParkedEvent, problem: Problem) -> None:
@@ -227,7 +233,7 @@ def deadly_positions(alias: str, consumer: str) -> frozenset[int]:
 
 def make_due(alias: str, consumer: str, key_digest: str) -> None:
     """Have the first of a key's parked events tried now, if it waited for one that is gone."""
-    first = open_events(alias, consumer).filter(key_digest=key_digest).order_by("position").first()
+    first = without_message(open_events(alias, consumer).filter(key_digest=key_digest)).order_by("position").first()
     if first is not None and first.state == _State.BEHIND:
         first.state, first.next_try = _State.RETRYING, datetime.now(UTC)
         first.save(using=alias)

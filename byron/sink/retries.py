@@ -43,7 +43,7 @@ class Retries:
         self, key_digest: str, begun: Sequence[int], problem: Problem | None
     ) -> tuple[int, Problem | None]:
         """Apply parked events in one transaction, up to the one that fails."""
-        applied: list[ParkedEvent] = []
+        applied: list[int] = []
         enough = self._effects.time_limit()
         with self._effects.transaction():
             for row in self._parking.held(begun):
@@ -51,7 +51,7 @@ class Retries:
                 if problem is not None:
                     self._parking.note_failure(row, problem)
                     break
-                applied.append(row)
+                applied.append(row.pk)
                 if enough():
                     break
             self._finish(key_digest, begun, applied)
@@ -59,13 +59,13 @@ class Retries:
 
     def _together(self, key_digest: str, begun: Sequence[int]) -> int:
         """Apply parked events in one transaction, or none of them when one fails; return how many."""
-        applied: list[ParkedEvent] = []
+        applied: list[int] = []
         enough = self._effects.time_limit()
         try:
             with self._effects.transaction():
                 for row in self._parking.held(begun):
                     self._effects.apply(self._effects.read(stored_message(row)))
-                    applied.append(row)
+                    applied.append(row.pk)
                     if enough():
                         break
                 self._finish(key_digest, begun, applied)
@@ -86,7 +86,7 @@ class Retries:
                     if row is not None:
                         item = self._effects.read(stored_message(row))
                         self._effects.apply(item)
-                        self._parking.remove(key_digest, [row])
+                        self._parking.remove(key_digest, [row.pk])
                         self._effects.store_emitted()
                         applied += 1
             except Exception as error:
@@ -103,7 +103,7 @@ class Retries:
             self._parking.survive(begun)
         return applied, problem
 
-    def _finish(self, key_digest: str, begun: Sequence[int], applied: Sequence[ParkedEvent]) -> None:
+    def _finish(self, key_digest: str, begun: Sequence[int], applied: Sequence[int]) -> None:
         self._parking.remove(key_digest, applied)
         self._parking.survive(begun)
         self._effects.store_emitted()

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from byron.cache.checkpoint import lock_checkpoints
-from byron.cache.parked import open_events
+from byron.cache.parked import open_events, without_message
 from byron.cache.roles import Role, acting_as
 from byron.cache.visits import between_transactions
 from byron.events.subjects import SLOTS, encode_key
@@ -19,6 +19,9 @@ from byron.sink.effects import Effects
 from byron.sink.lanes import Lane
 from byron.sink.parking import make_due
 from byron.sink.retries import Retries
+
+#: How many ids a database is asked for in one statement.
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +52,24 @@ class Outcome:
 
 
 def parked_events(config: ComponentConfig, selection: Selection) -> QuerySet[ParkedEvent]:
-    """Return a component's parked events, in the log's order."""
-    return open_events(config.alias, config.consumer_name).filter(selection.condition).order_by("position")
+    """Return a component's parked events, in the log's order, without their messages and tracebacks."""
+    found = open_events(config.alias, config.consumer_name).filter(selection.condition)
+    return without_message(found).order_by("position")
+
+
+def parked_event(config: ComponentConfig, identity: int) -> ParkedEvent | None:
+    """Return a parked event with all of it, or None when it is parked no more."""
+    return open_events(config.alias, config.consumer_name).filter(pk=identity).first()
+
+
+def parked_keys(config: ComponentConfig) -> list[str]:
+    """Return the keys that have parked events, as subjects encode them."""
+    return sorted(set(open_events(config.alias, config.consumer_name).values_list("key", flat=True)))
+
+
+def failing_handlers(config: ComponentConfig) -> list[str]:
+    """Return the handlers at which parked events failed."""
+    return sorted(set(open_events(config.alias, config.consumer_name).values_list("handler", flat=True)) - {""})
 
 
 def retry_parked(config: ComponentConfig, selection: Selection) -> Iterator[Outcome]:
@@ -73,23 +92,28 @@ def retry_parked(config: ComponentConfig, selection: Selection) -> Iterator[Outc
         yield Outcome(key=key, applied=applied, error=problem.summary if problem else "")
 
 
-def discard_parked(config: ComponentConfig, selection: Selection) -> int:
-    """Give parked events up and return how many those were; the next of their keys are due then.
+def discard_parked(config: ComponentConfig, ids: Sequence[int]) -> int:
+    """Give the parked events with these ids up and return how many those were; the next of their keys are due then.
 
-    A note of each stays, for `rebuildcache` to pass it over. Raises OperationalError when a Sink at work leaves no
-    room for it.
+    All of them in one step. A note of each stays, for `rebuildcache` to pass it over. Raises OperationalError when a
+    Sink at work leaves no room for it.
     """
-    return between_transactions(config.alias, lambda: _discard(config, selection))
+    return between_transactions(config.alias, lambda: _discard(config, ids))
 
 
-def _discard(config: ComponentConfig, selection: Selection) -> int:
+def _discard(config: ComponentConfig, ids: Sequence[int]) -> int:
     alias, consumer = config.alias, config.consumer_name
+    chunks = [ids[first : first + _AT_ONCE] for first in range(0, len(ids), _AT_ONCE)]
+    discarded = 0
+    keys: set[tuple[int, str]] = set()
     with transaction.atomic(using=alias):
-        rows: Sequence[ParkedEvent] = list(parked_events(config, selection))
-        lock_checkpoints(alias, consumer, {row.slot for row in rows}, None)
-        open_events(alias, consumer).filter(pk__in=[row.pk for row in rows]).update(
-            state=ParkedEvent.State.DISCARDED, next_try=None
-        )
-        for digest in {row.key_digest for row in rows}:
+        for chunk in chunks:
+            keys.update(open_events(alias, consumer).filter(pk__in=chunk).values_list("slot", "key_digest"))
+        lock_checkpoints(alias, consumer, {slot for slot, _ in keys}, None)
+        for chunk in chunks:
+            # A Sink may have applied some until the lock was there.
+            rows = open_events(alias, consumer).filter(pk__in=chunk)
+            discarded += rows.update(state=ParkedEvent.State.DISCARDED, next_try=None)
+        for _, digest in keys:
             make_due(alias, consumer, digest)
-    return len(rows)
+    return discarded

@@ -456,11 +456,42 @@ class LogConformance:
             None,
         ]
 
+    def test_find_all_returns_the_ids_that_the_subject_has_beyond_a_position(self, broker: Broker) -> None:
+        messages = [make_message(broker, key) for key in ("1", "2", "1", "1", "1")]
+        for message in messages:
+            broker.publish([message], TIMEOUT)
+        subject, ids = messages[0].subject, [message.id for message in messages]
+        found = [broker.find_all(subject, [*ids, "unknown"], after, reader="main") for after in (0, 1, 2, 4, 5, 100)]
+        assert found == [{ids[0], *ids[2:]}, set(ids[2:]), set(ids[2:]), {ids[4]}, set(), set()]
+        assert broker.find_all(subject, [ids[3]], 0, reader="main") == {ids[3]}
+        assert broker.find_all(subject, [], 0, reader="main") == set()
+
+    def test_find_all_looks_through_all_of_the_subject(self, broker: Broker) -> None:
+        messages = [make_message(broker) for _ in range(1203)]
+        broker.publish(messages[:700], TIMEOUT)
+        broker.publish(messages[700:], TIMEOUT)
+        ids = {messages[place].id for place in (0, 499, 500, 501, 1000, 1202)}
+        for _ in range(2):
+            assert broker.find_all(messages[0].subject, ids | {"unknown"}, 0, reader="main") == ids
+
+    def test_find_all_leaves_out_what_was_logged_from_a_time_on(self, broker: Broker) -> None:
+        messages = [make_message(broker) for _ in range(4)]
+        for message in messages:
+            broker.publish([message], TIMEOUT)
+        third = broker.get(3)
+        assert third is not None
+        ids = [message.id for message in messages]
+        found = broker.find_all(messages[0].subject, ids, 0, reader="main", until=third.logged)
+        assert found <= set(ids[:2])
+        assert broker.find_all(messages[0].subject, ids, 0, reader="main", until=third.logged - 3600) == set()
+        assert broker.find_all(messages[0].subject, ids, 0, reader="main", until=third.logged + 3600) == set(ids)
+
     def test_reading_without_a_log_says_how_to_create_it(self, empty_broker: Broker) -> None:
         message = make_message(empty_broker)
         for read in (
             lambda: empty_broker.get(1),
             lambda: empty_broker.find(message.subject, message.id, 0),
+            lambda: empty_broker.find_all(message.subject, [message.id], 0, reader="main"),
             lambda: empty_broker.backlog_age(["new.student"], 0),
         ):
             with pytest.raises(LogMismatchError, match=r"no event log for namespace .*ensure_log"):

@@ -44,6 +44,7 @@ def test_an_outage_can_be_simulated(broker: MemoryBroker) -> None:
         broker.log_info,
         lambda: broker.get(1),
         lambda: broker.find("subject", "id", 0),
+        lambda: broker.find_all("subject", ["id"], 0, reader="main"),
         consumer.pending,
         lambda: broker.claim("name", "me", 60, TIMEOUT),
         lambda: broker.backlog_age(["new.student"], 0),

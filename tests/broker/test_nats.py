@@ -8,17 +8,18 @@ import multiprocessing
 import signal
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any
 
 import nats
 import pytest
 
-from byron.broker import nats_consumer
+from byron.broker import nats_consumer, nats_reading
 from byron.broker.base import Broker, Claim, Consumer, Expected
 from byron.broker.nats import NatsBroker
+from byron.broker.nats_session import Session
 from byron.events.codec import decode
-from byron.events.event import Message
+from byron.events.event import Message, StoredMessage
 from byron.events.subjects import stream_name
 from byron.exceptions import (
     BrokerError,
@@ -749,6 +750,22 @@ class TestConsuming:
             shared_server.send(b"PUB %s 2\r\n{}\r\n" % message.subject.encode())
         broker.publish([message], TIMEOUT)
         assert broker.find(message.subject, message.id, 0) == 3
+
+    def test_a_search_that_lost_its_consumer_does_not_pass_for_a_search_without_result(
+        self, broker: NatsBroker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        messages = [make_message(broker) for _ in range(700)]
+        broker.publish(messages, TIMEOUT)
+        original = nats_reading._pull
+
+        async def pull(session: Session, stream: str, name: str, limit: int) -> Sequence[StoredMessage]:
+            found = await original(session, stream, name, limit)
+            await nats_reading._forget(session, stream, name)
+            return found
+
+        monkeypatch.setattr(nats_reading, "_pull", pull)
+        with pytest.raises(BrokerUnavailableError, match="status 503"):
+            broker.find_all(messages[0].subject, [messages[-1].id], 0, reader="main")
 
     def test_large_messages_are_buffered_within_bounds(self, broker: NatsBroker) -> None:
         for _ in range(60):

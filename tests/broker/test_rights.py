@@ -204,9 +204,11 @@ class TestWhatRolesCanDo:
         with guarded.broker("echo-sink") as sink:
             sent = [message("user.echoed", "1"), message("user.echoed", "1"), message("user.echoed", "2")]
             sink.publish(sent, TIMEOUT)
-            assert sink.find(sent[1].subject, sent[1].id, 0, reader="echo") == 2
-            assert sink.find(sent[1].subject, sent[1].id, 2, reader="echo") is None
-            assert sink.find(sent[2].subject, "another", 0, reader="echo") is None
+            ids = [each.id for each in sent]
+            assert sink.find_all(sent[1].subject, ids, 0, reader="echo") == set(ids[:2])
+            assert sink.find_all(sent[1].subject, ids, 1, reader="echo") == {ids[1]}
+            assert sink.find_all(sent[1].subject, ids, 2, reader="echo") == set()
+            assert sink.find_all(sent[2].subject, ["another"], 0, reader="echo") == set()
 
     def test_an_api_hears_its_sink(self, guarded: Guarded) -> None:
         heard: list[str] = []
@@ -279,7 +281,7 @@ class TestWhatIsRefused:
         with guarded.broker("echo-sink") as sink:
             other = message("new.school", "1")
             refused_at_once(
-                lambda: sink.find(other.subject, other.id, 0, reader="echo"),
+                lambda: sink.find_all(other.subject, [other.id], 0, reader="echo"),
                 f"$JS.API.CONSUMER.CREATE.studycase.echo-find.{other.subject}",
             )
 

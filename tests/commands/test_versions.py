@@ -8,7 +8,7 @@ import pytest
 
 from byron.cache.roles import Role, acting_as
 from byron.models import ParkedEvent
-from byron.sink.triage import Selection, discard_parked
+from byron.sink.triage import Selection, discard_parked, parked_events
 from byron.testing import GraphQLFailure, event
 
 
@@ -257,7 +257,7 @@ def test_an_event_that_was_discarded_is_none_that_is_handled(shelf):
             headers="{}",
             body=b"",
         )
-        discard_parked(config, Selection())
+        discard_parked(config, [row.pk for row in parked_events(config, Selection())])
     assert shelf.mutate("changeShelf", id="s1", count=1, version="1")["version"] == "3"
 
 

@@ -61,14 +61,34 @@ def test_what_handlers_emit_is_in_the_log_once_and_in_order_though_sinks_die_and
     any_ledger.system.manage("flush", "--database", "ledger", "--no-input")
     any_ledger.finish(any_ledger.sink())
 
+    require_each_booked_once(any_ledger)
+
+
+def test_what_was_published_and_is_in_the_outbox_still_is_not_published_again(any_ledger, chance):
+    any_ledger.mischief('ctx.emit("entry.booked", {"number": entry["number"]}, key=entry["account"])')
+    any_ledger.configure(SINK_BATCH_SIZE=20)
+    any_ledger.publish(400)
+
+    for _ in range(3):
+        sink = any_ledger.start(FAULT_DIE_AFTER_PUBLISH=str(chance.randint(2, 5)))
+        assert sink.process.wait(30) == -signal.SIGKILL
+        assert any_ledger.cache.count("byron_outbox_message") > 0
+    any_ledger.finish(any_ledger.sink())
+
+    assert any_ledger.cache.count("byron_outbox_message") == 0
+    require_each_booked_once(any_ledger)
+
+
+def require_each_booked_once(ledger):
+    """Require that the log has what was emitted for each entry, once and in order."""
     emitted = Counter[str]()
-    with any_ledger.broker.consumer("check", ["entry.booked"], 0, durable=False) as booked:
+    with ledger.broker.consumer("check", ["entry.booked"], 0, durable=False) as booked:
         while batch := booked.fetch(500, 1.0):
             for message in batch:
                 account = message.subject.split(".")[2]
                 emitted[account] += 1
                 assert message.body == b'{"number":%d}' % emitted[account]
-    assert emitted == {account: last for account, (_, last, _) in any_ledger.book.accounts().items()}
+    assert emitted == {account: last for account, (_, last, _) in ledger.book.accounts().items()}
 
 
 def test_sigterm_under_load_ends_the_sink_within_ten_seconds(any_ledger, chance, figure):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -123,11 +124,80 @@ def test_discarded_events_are_passed_over_and_the_next_of_the_key_is_due(parked,
 
 
 def test_discarding_asks_first(parked, monkeypatch, capsys):
-    monkeypatch.setattr("builtins.input", lambda question: "n")
+    monkeypatch.setattr("builtins.input", lambda: "n")
     with pytest.raises(CommandError, match="Nothing was discarded"):
         run(capsys, "discard", all=True)
 
     assert ParkedEvent.objects.using("library").filter(state="discarded").count() == 0
+
+
+@pytest.mark.parametrize("chosen", [{"all": True}, {"handler": "newBook"}])
+def test_what_is_set_aside_while_someone_is_asked_is_not_discarded(parked, monkeypatch, capsys, chosen):
+    def answer():
+        row = ParkedEvent.objects.using("library").get(position=1)
+        row.pk, row.position, row.event_id = None, 4, "later"
+        row.save(using="library", force_insert=True)
+        return "y"
+
+    asked = (
+        len(run(capsys, "list", **{name: value for name, value in chosen.items() if name != "all"}).splitlines()) - 1
+    )
+    monkeypatch.setattr("builtins.input", answer)
+    printed = run(capsys, "discard", **chosen)
+
+    assert f"{asked} events discarded." in printed
+    assert ParkedEvent.objects.using("library").get(position=4).state != "discarded"
+
+
+def test_discarding_nothing_leaves_what_comes_meanwhile(parked, capsys):
+    ParkedEvent.objects.using("library").all().delete()
+    assert "0 events discarded." in run(capsys, "discard", all=True, no_input=True)
+
+
+def test_where_nobody_can_answer_nothing_is_discarded(parked, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    with pytest.raises(CommandError, match="nobody answered; --no-input does not ask"):
+        run(capsys, "discard", all=True)
+
+    assert not ParkedEvent.objects.using("library").filter(state="discarded").exists()
+
+
+def test_the_question_is_not_among_the_json(parked, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    call_command("parked", "discard", component="library", all=True, json=True)
+    printed = capsys.readouterr()
+
+    assert json.loads(printed.out) == {"discarded": 3}
+    assert printed.err == "Discard 3 events? The Cache will never have their effect. [y/N] "
+
+
+@pytest.mark.parametrize("action", ["list", "show", "retry", "discard"])
+def test_a_name_without_parked_events_is_an_error_that_says_which_have_some(parked, action, capsys):
+    keys = sorted(set(ParkedEvent.objects.using("library").values_list("key", flat=True)))
+    with pytest.raises(CommandError) as caught:
+        run(capsys, action, handler="newBok", no_input=True)
+    assert str(caught.value) == "No parked event has the handler 'newBok'; handlers with parked events: newBook."
+
+    with pytest.raises(CommandError) as caught:
+        run(capsys, action, key="nobody", no_input=True)
+    assert str(caught.value) == f"No parked event has the key 'nobody'; keys with parked events: {', '.join(keys)}."
+
+
+def test_the_list_and_discarding_read_no_messages(parked, capsys, monkeypatch):
+    """Hundreds of events of a megabyte each may be parked."""
+    loaded = []
+    original = ParkedEvent.from_db.__func__
+
+    def from_db(cls, db, names, values):
+        loaded.append(set(names) & {"body", "headers", "traceback"})
+        return original(cls, db, names, values)
+
+    monkeypatch.setattr(ParkedEvent, "from_db", classmethod(from_db))
+    run(capsys, "list")
+    run(capsys, "discard", all=True, no_input=True)
+
+    assert loaded
+    assert not any(loaded)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import sys
+import threading
 
 import pytest
+from rich.console import Console
 
 from byron.management import sink_report
 from byron.management.sink_report import Report, Reporter
@@ -52,3 +56,30 @@ def test_away_from_a_terminal_progress_is_logged_when_there_is_some(sink, caplog
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 1
     assert lines[0].startswith("progress component=library applied=7 rate=")
+
+
+class Screen(io.StringIO):
+    """A terminal that says when something is on it."""
+
+    def __init__(self, wanted):
+        super().__init__()
+        self._wanted = wanted
+        self.shown = threading.Event()
+
+    def write(self, text):
+        length = super().write(text)
+        if self._wanted in self.getvalue():
+            self.shown.set()
+        return length
+
+
+def test_on_a_terminal_a_line_shows_rate_lag_and_parked_events(sink, monkeypatch):
+    screen = Screen("library: 0 events/s, 1,234 applied, lag 5,678, parked 9")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(sink_report, "Console", lambda: Console(file=screen, force_terminal=True, width=120))
+    monkeypatch.setattr(sink_report, "_LIVE_INTERVAL", 0.01)
+    monkeypatch.setattr(sink_report, "_parked", lambda sink: 9)
+    sink.progress.applied = 1234
+    sink.progress.lag = {"library": 5678}
+    with sink_report.reporting([sink]):
+        assert screen.shown.wait(30), screen.getvalue()

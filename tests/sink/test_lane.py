@@ -605,3 +605,19 @@ def retry_due(bench):
             worker.retries.retry(digest)
         worker.release()
     return len(bench.parked)
+
+
+def test_the_lag_is_what_the_lane_has_not_been_given_yet(bench, failures):
+    worker = bench.worker()
+    for number in range(5):
+        bench.author(str(number))
+    with acting_as(Role.SINK):
+        assert worker.take()
+        _, consumer = worker.open()
+        with consumer:
+            worker._note_lag(consumer)
+            assert worker._progress.lag == {worker.lane.name: 5}
+            consumer.fetch(3, 0)
+            worker._lag_at = 0.0
+            worker._note_lag(consumer)
+            assert worker._progress.lag == {worker.lane.name: 2}

@@ -14,7 +14,7 @@ from byron.events.codec import decode
 from byron.events.event import Message
 from byron.events.subjects import split_subject
 from byron.exceptions import BrokerError, BrokerUnavailableError, OutcomeUnknownError, PublishDeniedError
-from byron.models import Checkpoint
+from byron.models import Checkpoint, OutboxMessage
 from byron.sink.batch import BatchApplier
 from byron.sink.effects import Effects
 from byron.sink.lanes import Lane
@@ -33,12 +33,16 @@ class Relayed:
         self.away: BrokerError | None = None
         self.lost: BrokerError | None = None
         self.publishes = 0
-        self.sought: list[int] = []
+        #: After which position each search was, and for how many ids.
+        self.sought: list[tuple[int, int]] = []
+        #: The number of messages of each batch that was asked for.
+        self.batches: list[int] = []
 
     def __getattr__(self, name):
         return getattr(self.broker, name)
 
     def publish(self, messages, timeout):
+        self.batches.append(len(messages))
         if self.away is not None:
             raise self.away
         self.publishes += 1
@@ -49,9 +53,9 @@ class Relayed:
             raise self.lost
         return found
 
-    def find(self, subject, event_id, after, *, reader=""):
-        self.sought.append(after)
-        return self.broker.find(subject, event_id, after, reader=reader)
+    def find_all(self, subject, ids, after, **options):
+        self.sought.append((after, len(ids)))
+        return self.broker.find_all(subject, ids, after, **options)
 
     def forget(self):
         """Let the duplicate window be over."""
@@ -176,7 +180,7 @@ def test_a_cache_that_is_built_again_publishes_nothing_twice(bench, emits, relay
     assert apply(bench).relay(relayed) == 2
     assert emitted(bench) == [("drama.added", "x"), ("drama.added", "y")]
     assert bench.outbox == []
-    assert relayed.sought == ([1, 1] if seconds > 300 else [])
+    assert relayed.sought == ([(1, 1), (1, 1)] if seconds > 300 else [])
 
 
 def test_an_emission_of_an_old_cause_that_the_log_lacks_is_published(bench, emits, relayed):
@@ -196,10 +200,138 @@ def test_of_an_old_cause_only_the_emissions_that_the_log_lacks_are_published(ben
     outbox = apply(bench)
     second = bench.outbox[1]
     bench.send(Message(subject=second.subject, headers=json.loads(second.headers), body=bytes(second.body)))
+    age_log(bench, 601)
     relayed.forget()
 
     outbox.relay(relayed)
     assert emitted(bench) == [("drama.added", "y"), ("drama.added", "x"), ("drama.added", "z")]
+
+
+def test_the_log_is_searched_once_for_a_page_s_messages_of_one_subject(bench, emits, relayed):
+    for number in range(250):
+        emits[str(number)] = [("drama.added", "one")]
+        bench.author(str(number))
+    age_log(bench, 10**6)
+
+    assert apply(bench).relay(relayed) == 250
+    assert relayed.sought == [(1, 200), (201, 50)]
+
+
+def test_what_the_broker_remembers_by_itself_is_not_searched_for(bench, emits, relayed, monkeypatch):
+    for number in range(3):
+        emits[str(number)] = [("drama.added", "one")]
+        bench.author(str(number))
+    age_log(bench, 10**6)
+    outbox = apply(bench)
+    looked_at = []
+    original = bench.broker.find_all
+
+    def find_all(subject, ids, after, *, reader, until):
+        looked_at.append([each.position for each in bench.broker.messages if each.logged < until])
+        return original(subject, ids, after, reader=reader, until=until)
+
+    monkeypatch.setattr(bench.broker, "find_all", find_all)
+    bench.publish("drama.added", {"id": "one"})
+
+    assert outbox.relay(relayed) == 3
+    assert looked_at == [[1, 2, 3]]
+
+
+def test_a_stop_is_noticed_between_two_pages(bench, emits, relayed):
+    emits["a"] = [("drama.added", str(number)) for number in range(500)]
+    bench.author("a")
+    outbox = apply(bench)
+
+    assert outbox.relay(relayed, lambda: relayed.publishes == 1) == 200
+    assert len(bench.outbox) == 300
+    assert outbox.relay(relayed) == 300
+    assert emitted(bench) == emits["a"]
+
+
+def test_a_stop_is_noticed_between_two_searches(bench, emits, relayed):
+    emits["a"] = [("drama.added", key) for key in "xyz"]
+    bench.author("a")
+    age_log(bench, 10**6)
+    outbox = apply(bench)
+
+    assert outbox.relay(relayed, lambda: len(relayed.sought) == 2) == 0
+    assert (relayed.publishes, len(bench.outbox)) == (0, 3)
+    assert outbox.relay(relayed) == 3
+    assert emitted(bench) == emits["a"]
+
+
+def test_a_lane_that_is_to_stop_leaves_emissions_to_the_next_process(bench, emits, relayed):
+    emits["a"] = [("drama.added", str(number)) for number in range(500)]
+    bench.author("a")
+    apply(bench)
+    worker = bench.worker(lives=False, broker=relayed)
+    worker.stop()
+    bench.run(worker, turns=1)
+
+    assert relayed.batches == [200, 200]
+    assert len(bench.outbox) == 100
+
+
+def test_large_messages_are_published_few_at_a_time(bench, handle, relayed):
+    def new_author(ctx, event):
+        ctx.emit("drama.added", {"id": "x", "text": "x" * int(event.payload["full_name"])})
+
+    handle("newAuthor", new_author)
+    sizes = [900_000] * 5 + [3_000_000] + [10] * 40
+    for number, size in enumerate(sizes):
+        bench.publish("new.author", {"id": str(number), "full_name": str(size)})
+    outbox = apply(bench)
+
+    assert outbox.relay(relayed) == 46
+    assert relayed.batches == [2, 2, 1, 1, 40]
+    assert [len(decode(each).payload["text"]) for each in bench.broker.messages[46:]] == sizes
+
+
+def test_rows_beyond_a_page_s_bytes_are_not_read(bench, handle, relayed, monkeypatch):
+    def new_author(ctx, event):
+        ctx.emit("drama.added", {"id": "x", "text": "x" * 1_100_000})
+
+    handle("newAuthor", new_author)
+    for number in range(40):
+        bench.author(str(number))
+    outbox = apply(bench)
+    read = []
+    original = OutboxMessage.from_db.__func__
+
+    def from_db(cls, *arguments):
+        read.append(1)
+        return original(cls, *arguments)
+
+    monkeypatch.setattr(OutboxMessage, "from_db", classmethod(from_db))
+    page = outbox._page(0)
+
+    assert len(page) == 1
+    assert len(read) <= 10
+
+
+def test_a_batch_without_an_answer_is_tried_in_smaller_ones_until_it_passes(bench, emits, relayed, monkeypatch):
+    emits["a"] = [("drama.added", str(number)) for number in range(300)]
+    bench.author("a")
+    outbox = apply(bench)
+    original = relayed.publish
+
+    def publish(messages, timeout):
+        if len(messages) > 30:
+            relayed.batches.append(len(messages))
+            raise OutcomeUnknownError("no answer")
+        return original(messages, timeout)
+
+    monkeypatch.setattr(relayed, "publish", publish)
+    failures = 0
+    while bench.outbox:
+        try:
+            outbox.relay(relayed)
+        except OutcomeUnknownError:
+            failures += 1
+            assert failures < 50
+
+    assert relayed.batches[:5] == [200, 100, 50, 25, 50]
+    assert emitted(bench) == emits["a"]
 
 
 def test_a_publish_whose_outcome_is_unknown_is_repeated_and_stored_once(bench, emits, relayed):

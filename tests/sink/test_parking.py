@@ -175,6 +175,56 @@ def test_a_key_with_more_parked_events_than_one_retry_takes_is_applied_in_order(
     assert bench.parked == []
 
 
+@pytest.fixture
+def bodies(monkeypatch):
+    """The positions of the parked events whose messages are read, as they are."""
+    read = []
+    original = ParkedEvent.from_db.__func__
+
+    def from_db(cls, db, names, values):
+        row = original(cls, db, names, values)
+        if "body" in names:
+            read.append(row.position)
+        return row
+
+    monkeypatch.setattr(ParkedEvent, "from_db", classmethod(from_db))
+    return read
+
+
+def test_what_is_behind_an_event_that_fails_again_is_left_alone(bench, failures, handle, bodies):
+    failures.add("k1")
+    for number in range(1, 40):
+        bench.author(f"k{number}", key="k")
+    worker = bench.run()
+    assert bench.retry(worker, "k")[0] == 0
+    bodies.clear()
+    begun = []
+
+    def note(ctx, event):
+        begun.append([row.position for row in bench.rows(begun__gt=0).only("position")])
+        raise RuntimeError("still not welcome")
+
+    handle("newAuthor", note)
+    applied, problem = bench.retry(worker, "k")
+
+    assert (applied, problem.summary) == (0, "RuntimeError: still not welcome")
+    assert (bodies, begun) == ([1], [[1]])
+
+
+def test_messages_behind_are_read_one_at_a_time(bench, failures, bodies):
+    failures.add("k1")
+    for number in range(1, 6):
+        bench.author(f"k{number}", key="k")
+    worker = bench.run()
+    failures.clear()
+    failures.add("k3")
+    bodies.clear()
+    applied, problem = bench.retry(worker, "k")
+
+    assert (applied, str(problem.error)) == (2, "k3 is not welcome")
+    assert bodies == [1, 2, 3]
+
+
 def test_a_lane_retries_its_own_slots_only(bench, failures):
     first, second = keys_of_slots(2)
     failures.update((first, second))

@@ -13,10 +13,21 @@ from byron.exceptions import ByronError
 from byron.management.preparation import require_components
 from byron.models import ParkedEvent
 from byron.schema.installed import ComponentConfig
-from byron.sink.triage import Selection, discard_parked, parked_events, retry_parked
+from byron.sink.triage import (
+    Selection,
+    discard_parked,
+    failing_handlers,
+    parked_event,
+    parked_events,
+    parked_keys,
+    retry_parked,
+)
 
 #: Characters of an error in the list.
 _ERROR_WIDTH = 70
+
+#: Keys or handlers that a message names, at most.
+_NAMED = 10
 
 
 class Command(BaseCommand):
@@ -54,6 +65,8 @@ class Command(BaseCommand):
             missing = set(selection.ids) - {row.pk for rows in found.values() for row in rows}
             if missing:
                 raise CommandError(f"No parked event has the id {', '.join(map(str, sorted(missing)))}.")
+            if given and not any(found.values()):
+                raise CommandError(_nothing_chosen(components, selection))
             getattr(self, f"_{action}")(found, selection, options)
         except (ByronError, DatabaseError) as error:
             raise CommandError(str(error)) from error
@@ -78,7 +91,11 @@ class Command(BaseCommand):
 
     def _show(self, found: _Found, selection: Selection, options: dict[str, Any]) -> None:
         for config, rows in found.items():
-            for row in rows:
+            for identity in [row.pk for row in rows]:
+                row = parked_event(config, identity)
+                if row is None:
+                    # The Sink has applied it meanwhile.
+                    continue
                 if options["json"]:
                     self.stdout.write(json.dumps(_details(config, row)))
                     continue
@@ -109,14 +126,24 @@ class Command(BaseCommand):
     def _discard(self, found: _Found, selection: Selection, options: dict[str, Any]) -> None:
         count = sum(len(rows) for rows in found.values())
         if count and not options["no_input"]:
-            answer = input(f"Discard {_count(count, 'event')}? The Cache will never have their effect. [y/N] ")
-            if answer.strip().lower() not in ("y", "yes"):
+            question = f"Discard {_count(count, 'event')}? The Cache will never have their effect. [y/N] "
+            if self._ask(question).strip().lower() not in ("y", "yes"):
                 raise CommandError("Nothing was discarded.")
-        discarded = sum(discard_parked(config, selection) for config in found)
+        # Those that were counted: more may have been set aside since.
+        discarded = sum(discard_parked(config, [row.pk for row in rows]) for config, rows in found.items())
         if options["json"]:
             self.stdout.write(json.dumps({"discarded": discarded}))
         else:
             self.stdout.write(f"{_count(discarded, 'event')} discarded.")
+
+    def _ask(self, question: str) -> str:
+        # Standard output is for the outcome, which a program may read.
+        self.stderr.write(question, style_func=str, ending="")
+        self.stderr.flush()
+        try:
+            return input()
+        except EOFError as error:
+            raise CommandError("Nothing was discarded, since nobody answered; --no-input does not ask.") from error
 
 
 _Found = dict[ComponentConfig, list[ParkedEvent]]
@@ -128,6 +155,27 @@ def _chosen(components: list[ComponentConfig], label: str | None) -> list[Compon
         known = ", ".join(config.label for config in components)
         raise CommandError(f"There is no component {label!r} in this project; there are: {known}.")
     return chosen
+
+
+def _nothing_chosen(components: list[ComponentConfig], selection: Selection) -> str:
+    """Say that no parked event is meant, and which might have been."""
+    wanted, others = [], []
+    if selection.key is not None:
+        wanted.append(f"the key {selection.key!r}")
+        keys = sorted({_decoded(key) for config in components for key in parked_keys(config)})
+        others.append(f"keys with parked events: {_some(keys)}")
+    if selection.handler is not None:
+        wanted.append(f"the handler {selection.handler!r}")
+        handlers = sorted({name for config in components for name in failing_handlers(config)})
+        others.append(f"handlers with parked events: {_some(handlers)}")
+    return f"No parked event has {' and '.join(wanted)}; {'; '.join(others)}."
+
+
+def _some(names: list[str]) -> str:
+    if not names:
+        return "none"
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _count(number: int, noun: str) -> str:

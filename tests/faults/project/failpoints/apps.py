@@ -12,6 +12,8 @@ class FailpointsConfig(AppConfig):
     def ready(self):
         if acknowledgements := os.environ.get("FAULT_DIE_AT_ACKNOWLEDGEMENT"):
             _die_at_acknowledgement(int(acknowledgements))
+        if publishes := os.environ.get("FAULT_DIE_AFTER_PUBLISH"):
+            _die_after_publish(int(publishes))
         if machine := os.environ.get("FAULT_MACHINE"):
             _move_to(machine)
 
@@ -31,6 +33,24 @@ def _die_at_acknowledgement(number):
         acknowledge(consumer, position)
 
     NatsConsumer.acknowledge = acknowledge_or_die
+
+
+def _die_after_publish(number):
+    """Kill the process after its so many-th publish: the log has what the outbox has still."""
+    from byron.broker.nats import NatsBroker
+
+    publish = NatsBroker.publish
+    left = number
+
+    def publish_and_die(broker, messages, *arguments, **options):
+        nonlocal left
+        found = publish(broker, messages, *arguments, **options)
+        left -= bool(messages)
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+    NatsBroker.publish = publish_and_die
 
 
 def _move_to(machine):
