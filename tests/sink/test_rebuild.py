@@ -7,15 +7,17 @@ from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import connections
 
-from byron.cache.checkpoint import last_position
+from byron.cache.checkpoint import last_position, owners_of, take_slots
 from byron.cache.roles import Role, acting_as
 from byron.cache.workspace import workspace_for
 from byron.commands import functions
+from byron.events.subjects import SLOTS
 from byron.exceptions import CacheError
-from byron.models import OutboxMessage, ParkedEvent
+from byron.models import OutboxMessage, ParkedEvent, SinkMember
 from byron.sink.parking import Problem
-from byron.sink.rebuild import NewlyParkedError, rebuild
+from byron.sink.rebuild import NewlyParkedError, Replayer, rebuild
 from tests.conftest import add_books
+from tests.processes import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["library", "students"])
 
@@ -150,6 +152,56 @@ def test_two_rebuilds_at_once_are_refused(component, library):
     workspace = workspace_for("library")
     with workspace._locked(), pytest.raises(CacheError, match="Another rebuild of the Cache library is at work"):
         rebuild(library, lambda: component.broker)
+
+
+def when_frozen(monkeypatch, action):
+    """Do something when a rebuild has applied its last events and is about to switch."""
+    original = Replayer.run
+
+    def run(replayer, enough):
+        original(replayer, enough)
+        if replayer.replay.phase == "switching":
+            action()
+
+    monkeypatch.setattr(Replayer, "run", run)
+
+
+def test_a_rebuild_that_lost_its_lanes_switches_nothing_and_can_be_resumed(component, library, monkeypatch):
+    add_books(component, "one", "two")
+    component.settle()
+    books().filter(title="one").delete()
+    consumer = library.consumer_name
+
+    def take_back():
+        add_books(component, "three")
+        take_slots("library__live", consumer, range(SLOTS), "a Sink", lambda owner: False)
+
+    with monkeypatch.context() as patch:
+        when_frozen(patch, take_back)
+        with pytest.raises(CacheError, match=r"A Sink took this rebuild .* nothing was switched. Go on with --resume"):
+            rebuild(library, lambda: component.broker)
+
+    assert titles() == ["two"]
+    assert last_position("library", consumer) == 2
+    # What is the Sink's by now is not let go of.
+    assert owners_of("library", consumer, range(SLOTS)) == {"a Sink"}
+    assert rebuild(library, lambda: component.broker, resume=True).applied == 1
+    assert titles() == ["one", "three", "two"]
+
+
+def test_a_rebuild_gives_signs_of_life_while_the_sinks_are_paused(component, library, monkeypatch):
+    add_books(component, "one")
+    monkeypatch.setattr("byron.sink.rebuild._BEAT", 0.01)
+
+    def see():
+        rows = SinkMember.objects.using("library__live").filter(consumer=f"{library.consumer_name}-rebuild")
+        first = rows.get().seen
+        wait_for(lambda: rows.get().seen > first, "a further sign of life")
+
+    when_frozen(monkeypatch, see)
+    rebuild(library, lambda: component.broker)
+
+    assert not SinkMember.objects.using("library").exists()
 
 
 def test_events_that_only_the_rebuild_cannot_apply_keep_it_from_being_switched_to(component, library, monkeypatch):
