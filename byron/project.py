@@ -65,8 +65,6 @@ def database_of(url: str) -> dict[str, Any]:
         database = _mongodb_database(url)
     else:
         database = dict(environ.Env.db_url_config(url))
-        if not database.get("ENGINE"):
-            raise ImproperlyConfigured(f"{url!r} names no database: it begins with no scheme that is known.")
     # Django's tests would make each Cache's database wait for `default`, which a project need not have.
     database["TEST"] = {"DEPENDENCIES": []}
     if database["ENGINE"] == "django.db.backends.sqlite3":

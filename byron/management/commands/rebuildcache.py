@@ -31,6 +31,9 @@ log = logging.getLogger("byron.sink")
 #: Seconds between two lines of progress where there is no terminal.
 _LOG_INTERVAL = 5.0
 
+#: What --into can be.
+_ENGINES = ("django.db.backends.sqlite3", "django.db.backends.postgresql")
+
 
 class Command(BaseCommand):
     help = "Build a component's Cache anew from the event log, and switch to it when it has caught up."
@@ -108,11 +111,15 @@ def _as_of(
     until = _beyond(moment)
     if url.startswith("mongodb"):
         raise CommandError("--into cannot be in MongoDB yet; name a database of SQLite or PostgreSQL.")
+    if "://" not in url:
+        raise CommandError(f"--into {url!r} is no database URL: it has no scheme, as in sqlite:///then.sqlite3.")
     try:
         # Its own alone: the live Cache's may be of another engine.
         database = connections.configure_settings({DEFAULT_DB_ALIAS: {}, config.alias: database_of(url)})[config.alias]
     except (ValueError, ImproperlyConfigured) as error:
         raise CommandError(f"--into {url!r} is no database URL: {error}.") from error
+    if database["ENGINE"] not in _ENGINES:
+        raise CommandError(f"--into {url!r} is no database URL of SQLite or PostgreSQL.")
     with redirected(config.alias, database) as live:
         connection = connections[config.alias]
         if tables := connection.introspection.table_names():
