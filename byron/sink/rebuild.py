@@ -121,11 +121,10 @@ class Replayer:
             except BrokerError as error:
                 log.warning("waiting component=%s error=%r", self._config.label, str(error))
                 time.sleep(_PAUSE)
-        while self._retry():
-            time.sleep(_POLL)
+        self._retry_to_the_end()
 
     def discard(self, positions: Collection[int]) -> None:
-        """Forget events that are set aside here and were discarded since; those behind them are due then."""
+        """Forget events that are set aside here and were discarded since, and try those behind them."""
         self.batches.discarded = frozenset(positions)
         rows: dict[str, list[ParkedEvent]] = {}
         for row in open_events(self._config.alias, self.lane.consumer):
@@ -134,6 +133,7 @@ class Replayer:
         for key_digest, gone in rows.items():
             with self.effects.transaction():
                 self.effects.parking.remove(key_digest, gone)
+        self._retry_to_the_end()
 
     def _read(self, consumer: Consumer, enough: Callable[[int], bool]) -> bool:
         """Apply events to the end of what is wanted; False if that is only where the log seems to end."""
@@ -173,6 +173,10 @@ class Replayer:
             if self._until(message):
                 return messages[:index]
         return messages
+
+    def _retry_to_the_end(self) -> None:
+        while self._retry():
+            time.sleep(_POLL)
 
     def _retry(self) -> bool:
         """Try again what is due, and return whether something will be tried again later."""
@@ -215,6 +219,9 @@ def rebuild(
             replayer.batches.deadly = deadly_positions(live, consumer)
             replayer.discard(discarded_positions(live, consumer))
         replayer.run(lambda left: left <= byron_settings().sink_batch_size)
+        if follows:
+            # Some may have been discarded since the rebuild began.
+            replayer.discard(discarded_positions(live, consumer))
         if not accept_parked:
             _refuse_newly_parked(config, live, follows=follows)
         replayer.replay.phase = "switching"
@@ -223,7 +230,6 @@ def rebuild(
             standing = _positions(live, consumer) if follows else {}
             furthest = max(standing.values(), default=0)
             if follows:
-                # Some may have been discarded since the rebuild began.
                 replayer.discard(discarded_positions(live, consumer))
             replayer.run(lambda left: replayer.replay.position >= furthest)
             if not accept_parked:
