@@ -56,10 +56,15 @@ def cache_databases(components: Sequence[str], directory: Path) -> dict[str, dic
 def _cache_database(name: str, directory: Path, *, is_first: bool) -> dict[str, Any]:
     env = environ.Env()
     url = env.str(f"{name.upper()}_CACHE_URL", default="") or (env.str("CACHE_URL", default="") if is_first else "")
+    return database_of(url or f"sqlite:///{directory / name}.sqlite3")
+
+
+def database_of(url: str) -> dict[str, Any]:
+    """Return the DATABASES entry of a Cache's address. Raises ImproperlyConfigured or ValueError for what is none."""
     if urlsplit(url).scheme in _MONGODB_SCHEMES:
         database = _mongodb_database(url)
     else:
-        database = dict(environ.Env.db_url_config(url or f"sqlite:///{directory / name}.sqlite3"))
+        database = dict(environ.Env.db_url_config(url))
     # Django's tests would make each Cache's database wait for `default`, which a project need not have.
     database["TEST"] = {"DEPENDENCIES": []}
     if database["ENGINE"] == "django.db.backends.sqlite3":

@@ -50,9 +50,11 @@ def redirected(alias: str, database: dict[str, Any]) -> Iterator[str]:
     try:
         yield live
     finally:
-        for each in (alias, live):
-            connections[each].close()
-            del connections[each]
+        # One that could not be made, for want of its driver, cannot be closed either.
+        for connection in connections.all(initialized_only=True):
+            if connection.alias in (alias, live):
+                connection.close()
+                del connections[connection.alias]
         connections.settings[alias] = before
         del connections.settings[live]
 

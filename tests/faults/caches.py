@@ -34,6 +34,10 @@ class Cache(ABC):
         """Return how many rows there are. Raises `away`."""
 
     @abstractmethod
+    def add(self, table: str, column: str, number: int) -> None:
+        """Add a number to a column of all rows, behind the Sinks' backs."""
+
+    @abstractmethod
     def close(self) -> None:
         """Close what is open."""
 
@@ -111,6 +115,9 @@ class _SqlCache(Cache):
 
     def read(self, table: str, *columns: str) -> list[tuple[Any, ...]]:
         return self.rows(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {columns[0]}")
+
+    def add(self, table: str, column: str, number: int) -> None:
+        self.rows(f"UPDATE {table} SET {column} = {column} + {number} RETURNING {column}")
 
     def count(self, table: str) -> int:
         [(found,)] = self.rows(f"SELECT count(*) FROM {table}")
@@ -190,6 +197,9 @@ class MongoCache(ServedCache):
     def read(self, table: str, *columns: str) -> list[tuple[Any, ...]]:
         found = self._database[table].find({}, columns).sort(columns[0])
         return [tuple(each[column] for column in columns) for each in found]
+
+    def add(self, table: str, column: str, number: int) -> None:
+        self._database[table].update_many({}, {"$inc": {column: number}})
 
     def count(self, table: str) -> int:
         return int(self._database[table].count_documents({}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import psycopg
@@ -50,3 +51,33 @@ def test_a_cache_on_postgresql_is_rebuilt_while_api_and_sink_go_on(tmp_path: Pat
             assert sink.process.poll() is None
             answer = running.graphql("{ getStudents { name } }")
             assert len(answer["data"]["getStudents"]) == 4
+
+
+def test_a_cache_as_of_a_position_is_built_on_the_other_engine(tmp_path: Path) -> None:
+    byron_admin("startcomponent", "students", directory=tmp_path)
+    project = tmp_path / "students"
+    file = tmp_path / "then.sqlite3"
+    with PostgresServer(tmp_path / "postgres") as server:
+        url, then = server.create_database("students"), server.create_database("then")
+        (project / ".env").write_text(f"DEBUG=true\nCACHE_URL={url}\n")
+        with system(project, tmp_path / "state", "Calisto") as running:
+            running.serve()
+            running.sink()
+            for name in ("one", "two", "three"):
+                running.graphql(CREATE.replace("NAME", name))
+            wait_for(lambda: rows(url) == ["one", "three", "two"], "three students")
+
+            printed = running.manage("rebuildcache", "--until", "2", "--into", f"sqlite:///{file}").stdout
+
+            assert "students: 2 events applied" in printed
+            with sqlite3.connect(file) as database:
+                assert database.execute("SELECT name FROM students_student ORDER BY name").fetchall() == [
+                    ("one",),
+                    ("two",),
+                ]
+
+            (project / ".env").write_text("DEBUG=true\n")
+            running.manage("migrate", "-v0")
+            running.manage("rebuildcache", "--until", "2", "--into", then)
+
+            assert rows(then) == ["one", "two"]

@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from byron.broker.connection import broker_for, close_brokers
@@ -23,6 +22,7 @@ from byron.cache.workspace import redirected
 from byron.events.event import StoredMessage
 from byron.exceptions import ByronError
 from byron.management.preparation import require_components
+from byron.project import database_of
 from byron.schema.installed import ComponentConfig
 from byron.sink.rebuild import Rebuilt, Replay, rebuild, replay_into
 
@@ -30,6 +30,9 @@ log = logging.getLogger("byron.sink")
 
 #: Seconds between two lines of progress where there is no terminal.
 _LOG_INTERVAL = 5.0
+
+#: What --into can be.
+_ENGINES = ("django.db.backends.sqlite3", "django.db.backends.postgresql")
 
 
 class Command(BaseCommand):
@@ -108,14 +111,15 @@ def _as_of(
     until = _beyond(moment)
     if url.startswith("mongodb"):
         raise CommandError("--into cannot be in MongoDB yet; name a database of SQLite or PostgreSQL.")
-    live_settings = connections.settings[config.alias]
-    if connections[config.alias].vendor == "mongodb":
-        # Those of another engine mean nothing to this one.
-        live_settings = {**live_settings, "OPTIONS": {}}
+    if "://" not in url:
+        raise CommandError(f"--into {url!r} is no database URL: it has no scheme, as in sqlite:///then.sqlite3.")
     try:
-        database: dict[str, Any] = {**live_settings, **environ.Env.db_url_config(url)}
+        # Its own alone: the live Cache's may be of another engine.
+        database = connections.configure_settings({DEFAULT_DB_ALIAS: {}, config.alias: database_of(url)})[config.alias]
     except (ValueError, ImproperlyConfigured) as error:
         raise CommandError(f"--into {url!r} is no database URL: {error}.") from error
+    if database["ENGINE"] not in _ENGINES:
+        raise CommandError(f"--into {url!r} is no database URL of SQLite or PostgreSQL.")
     with redirected(config.alias, database) as live:
         connection = connections[config.alias]
         if tables := connection.introspection.table_names():
@@ -126,14 +130,18 @@ def _as_of(
 
 def _beyond(moment: str) -> Callable[[StoredMessage], bool]:
     """Return whether a message is later than a position or a time. Raises CommandError for what is neither."""
-    if moment.isdecimal():
-        return lambda message: message.position > int(moment)
     try:
+        if moment.isdecimal():
+            position = int(moment)
+            return lambda message: message.position > position
         when = datetime.fromisoformat(moment)
     except ValueError as error:
         raise CommandError(f"--until {moment!r} is neither a position nor an ISO 8601 time.") from error
-    # Without an offset, it is the time of whoever types it.
-    seconds = when.astimezone(UTC).timestamp()
+    try:
+        # Without an offset, it is the time of whoever types it.
+        seconds = when.astimezone(UTC).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise CommandError(f"--until {moment!r} cannot be told in UTC: {error}.") from error
     return lambda message: message.logged > seconds
 
 

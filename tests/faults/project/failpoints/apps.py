@@ -16,6 +16,8 @@ class FailpointsConfig(AppConfig):
             _die_after_publish(int(publishes))
         if machine := os.environ.get("FAULT_MACHINE"):
             _move_to(machine)
+        if step := os.environ.get("FAULT_DIE_IN_REBUILD"):
+            _die_in_rebuild(step)
 
 
 def _die_at_acknowledgement(number):
@@ -59,3 +61,32 @@ def _move_to(machine):
     from byron.sink import membership
 
     members.this_machine = membership.this_machine = lambda: machine
+
+
+def _die_in_rebuild(step):
+    """Kill the process right after a step of a rebuild."""
+    from byron.cache import workspace
+    from byron.sink import rebuild
+
+    places = {
+        "begun": (rebuild, "_reader"),
+        "applied": (rebuild.BatchApplier, "apply"),
+        "replayed": (rebuild, "_refuse_newly_parked"),
+        "frozen": (rebuild, "take_slots"),
+        "locked": (rebuild, "lock_checkpoints"),
+        "replaced": (workspace.Workspace, "replace"),
+        "moved": (rebuild, "_move"),
+        "written": (rebuild, "_replace"),
+        "committed": (rebuild, "_switch"),
+        "released": (rebuild, "release_slots"),
+    }
+    place, name = places[step]
+    original = getattr(place, name)
+
+    def do_and_die(*args, **kwargs):
+        original(*args, **kwargs)
+        # The rebuild takes its own tables' slots, too.
+        if step != "frozen" or args[0].endswith("__live"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(place, name, do_and_die)
