@@ -126,13 +126,14 @@ class Replayer:
     def discard(self, positions: Collection[int]) -> None:
         """Forget events that are set aside here and were discarded since, and try those behind them."""
         self.batches.discarded = frozenset(positions)
-        rows: dict[str, list[ParkedEvent]] = {}
-        for row in open_events(self._config.alias, self.lane.consumer):
-            if row.position in self.batches.discarded:
-                rows.setdefault(row.key_digest, []).append(row)
-        for key_digest, gone in rows.items():
+        gone: dict[str, list[int]] = {}
+        rows = open_events(self._config.alias, self.lane.consumer)
+        for identity, key_digest, position in rows.values_list("pk", "key_digest", "position"):
+            if position in self.batches.discarded:
+                gone.setdefault(key_digest, []).append(identity)
+        for key_digest, ids in gone.items():
             with self.effects.transaction():
-                self.effects.parking.remove(key_digest, gone)
+                self.effects.parking.remove(key_digest, ids)
         self._retry_to_the_end()
 
     def _read(self, consumer: Consumer, enough: Callable[[int], bool]) -> bool:
