@@ -29,7 +29,6 @@ from byron.api.idempotency import fingerprint, key_of, key_refusal, only_mutatio
 from byron.api.limits import check_cost
 from byron.api.masking import BAD_USER_INPUT, METHOD_NOT_ALLOWED, PARSE_FAILED, VALIDATION_FAILED, formatted, refusal_of
 from byron.api.receipts import Receipts
-from byron.commands.bulkhead import BULKHEAD
 from byron.commands.idempotency import Attempt, IdempotencyKeys
 from byron.conf import byron_settings
 from byron.events.event import Event
@@ -123,8 +122,7 @@ class GraphQLService:
     def _run_once(self, run: Callable[[Attempt], Answer], key: str, user: Any, asked: str) -> Answer:
         """Run a mutation unless it was run before under its key. Raises CommandError and BrokerError."""
         while True:
-            with BULKHEAD.broker_wait():
-                attempt = self._keys.begin(key, user, asked)
+            attempt = self._keys.begin(key, user, asked)
             if attempt.body is not None:
                 return Answer(body=attempt.body, executed=True, events=attempt.events, replayed=True)
             answer = run(attempt)

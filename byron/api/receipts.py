@@ -22,7 +22,7 @@ from byron.broker.base import Broker
 from byron.broker.connection import broker_for
 from byron.cache.applied import AppliedWatch, Standing, standing_of
 from byron.cache.trouble import is_unavailable, remedy_for
-from byron.commands.bulkhead import BULKHEAD
+from byron.commands.bulkhead import WAITS
 from byron.conf import byron_settings
 from byron.events.event import Event
 from byron.events.receipt import Receipt
@@ -96,7 +96,7 @@ class Receipts:
         standing = standing_of(self._config.alias, self._config.consumer_name, positions)
         if standing is not Standing.PENDING:
             return standing
-        with BULKHEAD.place() as admitted:
+        with WAITS.place() as admitted:
             if not admitted:
                 return standing
             return self._watch.wait(self._broker(), positions, byron_settings().receipt_timeout)

@@ -4,6 +4,9 @@ The pattern and its name are those of Michael Nygard's "Release It!": a part tha
 While the broker hangs, each mutation waits for it as long as it may; with a thread for each of them, queries, which
 need no broker, would wait too. So when all threads but one wait, and one of them has waited for longer than anything
 takes while all is well, whoever would wait as well is turned away at once.
+
+Who waits for another mutation, or for the Cache, has places apart from those of the broker. Such a wait is long while
+all is well, and what it is for may need the broker itself: in one crowd, waiters would keep out what they wait for.
 """
 
 from __future__ import annotations
@@ -29,12 +32,17 @@ class Bulkhead:
         self._changed = threading.Condition()
 
     def limit(self, places: int | None) -> None:
-        """Say how many threads may wait at a time; None for any number. Raises ValueError for less than one."""
-        if places is not None and places < 1:
-            raise ValueError("Nobody could ever wait.")
+        """Say how many threads may wait at a time; None for any number. Raises ValueError for less than none."""
+        if places is not None and places < 0:
+            raise ValueError("No fewer than none can wait.")
         with self._changed:
             self._places = places
             self._changed.notify_all()
+
+    @property
+    def places(self) -> int | None:
+        """How many threads may wait at a time; None for any number."""
+        return self._places
 
     @contextmanager
     def place(self) -> Iterator[bool]:
@@ -67,7 +75,7 @@ class Bulkhead:
     def _enter(self, thread: int) -> bool:
         with self._changed:
             while self._places is not None and len(self._waiting) >= self._places:
-                longest = monotonic() - min(self._waiting.values())
+                longest = monotonic() - min(self._waiting.values(), default=-self._patience)
                 if longest >= self._patience:
                     return False
                 self._changed.wait(self._patience - longest)
@@ -75,5 +83,19 @@ class Bulkhead:
             return True
 
 
-#: This process's own. `serve` limits it to all of its threads but one.
+#: This process's own, for those who wait for the broker.
 BULKHEAD = Bulkhead()
+
+#: This process's own, for those who wait for another mutation, or until the Cache has applied something.
+WAITS = Bulkhead()
+
+
+def limit_waits(threads: int) -> None:
+    """Share out this process's threads: one stays free, of the others the broker gets the larger half.
+
+    With one thread there is none to keep, and anybody may wait. With two, only the broker is waited for.
+    """
+    if threads > 1:
+        waits = (threads - 1) // 2
+        WAITS.limit(waits)
+        BULKHEAD.limit(threads - 1 - waits)

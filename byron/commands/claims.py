@@ -85,12 +85,14 @@ class Claims:
         Raises CommandError with `refusal` and code CONFLICT when another has it, and with CACHE_BEHIND when that cannot
         be told; TypeError for a value that has no plain equality; BrokerUnavailableError.
         """
+        is_named = holder is not None
         holder = f"{self._run}\n{self._self if holder is None else holder}"
         key = digest(self._config.component.name, name, value)
         if is_taken():
             raise CommandError(refusal, code="CONFLICT")
         if key in self._made:
-            if self._made[key].claim.holder != holder:
+            # Without a name it cannot be told that both are one and the same.
+            if not is_named or self._made[key].claim.holder != holder:
                 raise CommandError(refusal, code="CONFLICT")
             return
         broker = self._broker = self._connect()

@@ -27,7 +27,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic, sleep
 from typing import Any
 
@@ -35,6 +35,7 @@ from msgspec.structs import replace
 
 from byron.broker.base import Acknowledgement, Broker, Claim
 from byron.broker.connection import broker_for
+from byron.commands.bulkhead import BULKHEAD, WAITS
 from byron.commands.records import Decision, Record, announced, events_of, kept_body, mark_of
 from byron.conf import byron_settings
 from byron.events.event import Event, Message
@@ -45,6 +46,8 @@ from byron.schema.installed import ComponentConfig
 log = logging.getLogger("byron.commands")
 
 IN_USE, REUSED = "IDEMPOTENCY_KEY_IN_USE", "IDEMPOTENCY_KEY_REUSED"
+
+_AT_WORK = "A request with this Idempotency-Key is still being answered, or was cut off. Try again."
 
 #: Seconds between two looks at a record that another process works on: the first pause, and the longest.
 _PAUSE, _LONGEST_PAUSE = 0.02, 0.25
@@ -203,8 +206,8 @@ class IdempotencyKeys:
         """Return what a request under a key is to do: run its command, or answer as an earlier run did.
 
         `asked` tells one request from another. While another process is at it, waits for it, for some time. Raises
-        CommandError with code IDEMPOTENCY_KEY_IN_USE when that takes longer, and with IDEMPOTENCY_KEY_REUSED when
-        something else was asked under the key; BrokerUnavailableError.
+        CommandError with code IDEMPOTENCY_KEY_IN_USE when that takes longer or too many wait, and with
+        IDEMPOTENCY_KEY_REUSED when something else was asked under the key; BrokerUnavailableError.
         """
         settings = byron_settings()
         broker = broker_for(self._config.component.namespace)
@@ -215,17 +218,29 @@ class IdempotencyKeys:
                 name, asked, settings.idempotency_seconds, settings.publish_timeout, over=over, note=record.text()
             )
 
-        deadline, pause = monotonic() + settings.publish_timeout, _PAUSE
-        number, since = 0, 0.0
         fresh = Record(state="begun", first=new_id())
-        standing = claim(fresh)
+        with BULKHEAD.broker_wait():
+            standing = claim(fresh)
+            if standing.is_own:
+                return Attempt(self._config, broker, standing, fresh)
+            attempt = self._answered(broker, standing, asked)
+        if attempt is not None:
+            return attempt
+        # The run that is waited for needs the broker as well: it must not find its own waiters in all of the places.
+        with WAITS.place() as admitted:
+            if not admitted:
+                raise CommandError(_AT_WORK, code=IN_USE)
+            return self._wait(broker, claim, fresh, standing, asked)
+
+    def _wait(self, broker: Broker, claim: Callable[..., Claim], fresh: Record, standing: Claim, asked: str) -> Attempt:
+        """Wait until nobody else is at work on a key, for some time, and return what is left to do."""
+        deadline, pause = monotonic() + byron_settings().publish_timeout, _PAUSE
+        number, since = 0, 0.0
         while not standing.is_own:
-            if standing.holder != asked:
-                raise CommandError("This Idempotency-Key was sent with another request before.", code=REUSED)
+            attempt = self._answered(broker, standing, asked)
+            if attempt is not None:
+                return attempt
             record = Record.read(standing.note)
-            known = record.decisions[0] if record.state == "done" else self._published(broker, record)
-            if known is not None:
-                return Attempt(self._config, broker, standing, record, known)
             if standing.number != number:
                 number, since = standing.number, monotonic() - broker.claim_age(standing)
             if monotonic() - since > _life(record):
@@ -236,12 +251,19 @@ class IdempotencyKeys:
                     return Attempt(self._config, broker, standing, taken)
                 continue
             if monotonic() >= deadline:
-                message = "A request with this Idempotency-Key is still being answered, or was cut off. Try again."
-                raise CommandError(message, code=IN_USE)
+                raise CommandError(_AT_WORK, code=IN_USE)
             sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             standing = claim(fresh)
         return Attempt(self._config, broker, standing, fresh)
+
+    def _answered(self, broker: Broker, standing: Claim, asked: str) -> Attempt | None:
+        """Return what to do when an earlier run has published, else None. Raises CommandError with code REUSED."""
+        if standing.holder != asked:
+            raise CommandError("This Idempotency-Key was sent with another request before.", code=REUSED)
+        record = Record.read(standing.note)
+        known = record.decisions[0] if record.state == "done" else self._published(broker, record)
+        return Attempt(self._config, broker, standing, record, known) if known is not None else None
 
     @staticmethod
     def _published(broker: Broker, record: Record) -> Decision | None:

@@ -26,8 +26,10 @@ from django.apps import apps
 from django.db import models
 
 from byron.broker.base import Acknowledgement, Broker, Expected
+from byron.cache.applied import Standing, standing_of
 from byron.cache.parked import is_discarded
 from byron.events.event import Event, Message
+from byron.events.subjects import slot_of
 from byron.exceptions import BrokerUnavailableError, CommandError, ContractError, StaleVersionError
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Command
@@ -83,6 +85,13 @@ class VersionLock:
             # What is to be done about an entity that is not there is for the command to say.
             return
         if standing > self.version:
+            raise self._conflict()
+        positions = {self.version: slot_of(self.key)}
+        if standing_of(self.config.alias, self.config.consumer_name, positions) is Standing.APPLIED:
+            # Asked again: the event may have been applied after the first look.
+            if rows.values_list(VERSION, flat=True).first() in (None, self.version):
+                return
+            # What is there is of another entity, or was discarded: it never comes.
             raise self._conflict()
         raise CommandError(
             f"This component has not applied version {self.version} of {self._entity} yet; nothing was changed. Send "

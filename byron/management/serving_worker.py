@@ -29,7 +29,7 @@ from django.core.management.base import SystemCheckError
 from django.db import connections
 from django.utils.module_loading import import_string
 
-from byron.commands.bulkhead import BULKHEAD
+from byron.commands.bulkhead import limit_waits
 
 #: What a worker says once the application is loaded.
 READY = "ready"
@@ -88,8 +88,7 @@ def run_worker(work: Work, parent: Connection) -> None:
     signal.signal(signal.SIGHUP, lambda *_: None)
     # So does Ctrl-C, which the parent answers by telling its workers to stop; granian's own handler comes later.
     signal.signal(signal.SIGINT, lambda *_: None)
-    if work.threads > 1:
-        BULKHEAD.limit(work.threads - 1)
+    limit_waits(work.threads)
 
     def load() -> LeavingApplication:
         try:

@@ -14,8 +14,10 @@ from django.test import override_settings
 from byron.api.execution import GraphQLService
 from byron.broker.memory import MemoryBroker
 from byron.commands import idempotency
+from byron.commands.bulkhead import BULKHEAD, PATIENCE, WAITS, limit_waits
 from byron.commands.idempotency import record_name
 from byron.commands.records import Record
+from byron.commands.runner import CommandRunner
 from byron.exceptions import BrokerUnavailableError, OutcomeUnknownError
 from byron.testing import GraphQLFailure, event
 
@@ -225,6 +227,59 @@ def test_who_finds_it_at_work_waits_for_some_time(client, component, monkeypatch
     response = ask(client)
 
     assert (response.status_code, response["Retry-After"]) == (409, "1")
+    assert response.json()["errors"][0]["extensions"]["code"] == "IDEMPOTENCY_KEY_IN_USE"
+
+
+@pytest.fixture
+def limited():
+    """Share out threads as `serve` does."""
+    yield limit_waits
+    BULKHEAD.limit(None)
+    WAITS.limit(None)
+
+
+@pytest.mark.django_db(databases=["library"], transaction=True)
+def test_a_run_does_not_compete_with_those_who_wait_for_it(component, monkeypatch, limited):
+    at_work, waiting = threading.Event(), threading.Event()
+    value, sleep = CommandRunner._value, idempotency.sleep
+
+    def slow(*arguments):
+        at_work.set()
+        assert waiting.wait(30)
+        # Longer than the patience of who looks for a place.
+        sleep(2 * PATIENCE)
+        return value(*arguments)
+
+    def seen(seconds):
+        waiting.set()
+        sleep(seconds)
+
+    def run():
+        try:
+            return component.with_idempotency_key("k1").graphql(CREATE, name="Ada")["createAuthor"]["id"]
+        finally:
+            connections.close_all()
+
+    monkeypatch.setattr(CommandRunner, "_value", slow)
+    monkeypatch.setattr(idempotency, "sleep", seen)
+    limited(3)
+    with override_settings(BYRON_PUBLISH_TIMEOUT=20.0), ThreadPoolExecutor(2) as pool:
+        first = pool.submit(run)
+        assert at_work.wait(30)
+        second = pool.submit(run)
+        assert first.result(30) == second.result(30)
+    assert len(component.events) == 1
+
+
+def test_who_finds_no_place_to_wait_is_told_that_the_key_is_in_use(client, component, monkeypatch, limited):
+    crashing(component, monkeypatch, "publish", lambda: ask(client))
+    limited(2)
+    with override_settings(BYRON_PUBLISH_TIMEOUT=20.0):
+        began = time.monotonic()
+        response = ask(client)
+        assert time.monotonic() - began < 20
+
+    assert response.status_code == 409
     assert response.json()["errors"][0]["extensions"]["code"] == "IDEMPOTENCY_KEY_IN_USE"
 
 

@@ -105,7 +105,7 @@ def test_who_wants_no_stale_answer_gets_none(client, component):
 def test_the_last_thread_does_not_wait(client, component, monkeypatch):
     bulkhead = Bulkhead(patience=0)
     bulkhead.limit(1)
-    monkeypatch.setattr(receipts, "BULKHEAD", bulkhead)
+    monkeypatch.setattr(receipts, "WAITS", bulkhead)
     receipt = add(client)
     inside, leave = threading.Event(), threading.Event()
 

@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from byron.commands.bulkhead import Bulkhead
+from byron.commands.bulkhead import Bulkhead, limit_waits
 
 
 @contextmanager
@@ -82,6 +82,22 @@ def test_a_thread_that_has_a_place_needs_no_second_one():
         assert admitted
 
 
-def test_a_limit_that_lets_nobody_wait_is_refused():
-    with pytest.raises(ValueError, match="Nobody"):
-        Bulkhead().limit(0)
+def test_a_limit_below_none_is_refused():
+    with pytest.raises(ValueError, match="fewer than none"):
+        Bulkhead().limit(-1)
+
+
+def test_with_no_place_at_all_nobody_waits():
+    bulkhead = Bulkhead(patience=30)
+    bulkhead.limit(0)
+    with bulkhead.place() as admitted:
+        assert not admitted
+
+
+@pytest.mark.parametrize(("threads", "broker", "waits"), [(1, None, None), (2, 1, 0), (3, 1, 1), (4, 2, 1), (16, 8, 7)])
+def test_one_thread_stays_free_and_most_of_the_others_are_for_the_broker(monkeypatch, threads, broker, waits):
+    limited = {name: Bulkhead() for name in ("BULKHEAD", "WAITS")}
+    for name, each in limited.items():
+        monkeypatch.setattr(f"byron.commands.bulkhead.{name}", each)
+    limit_waits(threads)
+    assert [each.places for each in limited.values()] == [broker, waits]

@@ -113,6 +113,16 @@ def test_one_mutation_cannot_give_a_value_to_two(written):
         written(two)
 
 
+def test_without_an_id_a_second_claim_in_one_mutation_is_a_conflict(component, written):
+    def two(ctx):
+        ctx.claim("Author.fullName", "Ada")
+        ctx.claim("Author.fullName", "Ada")
+
+    with pytest.raises(CommandError, match="Ada") as refusal:
+        written(two)
+    assert refusal.value.code == "CONFLICT"
+
+
 # When it is free again.
 
 

@@ -7,6 +7,7 @@ from unittest import mock
 import pytest
 
 from byron.cache.roles import Role, acting_as
+from byron.events.subjects import slot_of
 from byron.models import ParkedEvent
 from byron.sink.triage import Selection, discard_parked, parked_events
 from byron.testing import GraphQLFailure, event
@@ -132,6 +133,13 @@ def test_a_version_that_was_overtaken_is_a_conflict(shelf):
     shelf.settle()
     assert refused(shelf, "changeShelf", id="s1", count=2, version="1") == ("CONFLICT", told)
     assert refused(shelf, "dropShelf", id="s1", version="1")[0] == "CONFLICT"
+
+
+def test_a_version_of_another_entity_is_a_conflict_once_the_cache_is_past_it(shelf):
+    neighbour = next(name for name in map(str, range(100_000)) if slot_of(name) == slot_of("s1"))
+    shelf.publish(event("shelf.made", id=neighbour, label="below", count=0))
+    shelf.settle()
+    assert refused(shelf, "fillShelf", id="s1", by=1, version=version(shelf, neighbour))[0] == "CONFLICT"
 
 
 def test_a_version_that_the_cache_does_not_have_yet_is_refused(shelf):
