@@ -119,6 +119,38 @@ def test_fragments_in_fragments_make_no_answer_cheap_and_no_refusal_slow(compone
     assert time.perf_counter() - began < 5
 
 
+def doubling(levels, root="everythings(first: 0)"):
+    """Return a query of fragments each of which spreads the next one twice."""
+    fragments = [f"fragment f{at} on Everything {{ ...f{at + 1} ...f{at + 1} }}" for at in range(levels)]
+    return f"{{ {root} {{ ...f0 }} }} {' '.join(fragments)} fragment f{levels} on Everything {{ id }}"
+
+
+@pytest.mark.parametrize("first", ["0", "-1"])
+def test_no_entities_make_nothing_free(component, first):
+    began = time.process_time()
+    assert "costs far more" in refused(component, doubling(60, f"everythings(first: {first})"))
+    assert time.process_time() - began < 2
+
+
+def test_a_variable_that_is_zero_makes_nothing_free(component):
+    document = doubling(60, "everythings(first: $n)")
+    assert "costs far more" in refused(component, f"query ($n: Int) {document}", n=0)
+
+
+def test_no_representations_make_nothing_free(component):
+    fragments = " ".join(f"fragment f{at} on _Entity {{ ...f{at + 1} ...f{at + 1} }}" for at in range(60))
+    document = "query ($r: [_Any!]!) { _entities(representations: $r) { ...f0 } }"
+    last = "fragment f60 on _Entity { __typename }"
+    assert "costs far more" in refused(component, f"{document} {fragments} {last}", r=[])
+
+
+def test_a_fragment_is_looked_at_once_in_each_place(component):
+    began = time.process_time()
+    with override_settings(BYRON_API_MAX_COST=10**10):
+        assert component.graphql(doubling(60)) == {"everythings": []}
+    assert time.process_time() - began < 2
+
+
 def test_graphiql_can_ask_for_the_schema_under_debug(component):
     with override_settings(DEBUG=True):
         assert component.graphql(get_introspection_query())["__schema"]["queryType"]["name"] == "Query"
