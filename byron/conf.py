@@ -113,11 +113,16 @@ class ByronSettings:
 def byron_settings() -> ByronSettings:
     """Return the settings, read from Django's once and again after `override_settings`."""
     given = {
-        field.name: getattr(django_settings, PREFIX + field.name.upper())
+        field.name: _fixed(getattr(django_settings, PREFIX + field.name.upper()))
         for field in fields(ByronSettings)
         if hasattr(django_settings, PREFIX + field.name.upper())
     }
     return ByronSettings(**given)
+
+
+def _fixed(value: Any) -> Any:
+    """Return a setting's value as it can be a key of what is kept: settings.py may as well have a list as a tuple."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _reload(*, setting: str, **kwargs: Any) -> None:
