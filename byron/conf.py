@@ -65,7 +65,7 @@ class ByronSettings:
     api_max_directives: int = 50
     #: What an operation may cost: each field 1, below a list as often as the list may have entities.
     api_max_cost: int = 5000
-    #: Seconds that a command may take before its events are published; 0 for no limit.
+    #: Seconds that an operation may take, without the publication of events; 0 for no limit.
     api_command_timeout: float = 10.0
     #: Whether the GraphiQL page is served. None: only under DEBUG.
     api_graphiql: bool | None = None

@@ -59,7 +59,8 @@ def test_decimals_are_equal_and_ordered_by_value(component):
         (
             "amount",
             "1e9999999",
-            'Decimal takes a string such as "12.50", not "1e9999999": Decimals have 1000 digits and exponents to 1000 at most.',
+            'Decimal takes a string such as "12.50", not "1e9999999": '
+            "Decimals have 1000 digits and exponents to 1000 at most.",
         ),
         ("amount", 1.5, 'Decimal takes a string such as "12.50", not 1.5.'),
         ("code", "x", "UUID takes a string such as"),
