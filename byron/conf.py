@@ -67,7 +67,7 @@ class ByronSettings:
     api_max_directives: int = 50
     #: What an operation may cost: each field 1, below a list as often as the list may have entities.
     api_max_cost: int = 5000
-    #: Seconds that a command may take before its events are published; 0 for no limit.
+    #: Seconds that an operation may take, without the publication of events; 0 for no limit.
     api_command_timeout: float = 10.0
     #: Whether the GraphiQL page is served. None: only under DEBUG.
     api_graphiql: bool | None = None
@@ -152,11 +152,16 @@ def senseless_numbers(given: ByronSettings) -> list[str]:
 def byron_settings() -> ByronSettings:
     """Return the settings, read from Django's once and again after `override_settings`."""
     given = {
-        field.name: getattr(django_settings, PREFIX + field.name.upper())
+        field.name: _fixed(getattr(django_settings, PREFIX + field.name.upper()))
         for field in fields(ByronSettings)
         if hasattr(django_settings, PREFIX + field.name.upper())
     }
     return ByronSettings(**given)
+
+
+def _fixed(value: Any) -> Any:
+    """Return a setting's value as it can be a key of what is kept: settings.py may as well have a list as a tuple."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _reload(*, setting: str, **kwargs: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from byron.exceptions import CommandError
+from byron.schema.values import check_text
 
 #: Levels of lists and objects in a JSON argument, at most.
 _DEEPEST = 100
@@ -36,12 +37,10 @@ def _plain(value: Any, name: str, depth: int) -> Any:
 
 
 def _text(value: str, name: str) -> str:
-    if "\x00" in value:
-        raise _refusal(f"{name} holds the character U+0000, which cannot be stored.")
     try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise _refusal(f"{name} holds half of a surrogate pair, which is no character.") from None
+        check_text(value)
+    except ValueError as error:
+        raise _refusal(f"{name} holds {error}.") from None
     return value
 
 

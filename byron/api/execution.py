@@ -30,10 +30,14 @@ from byron.api.limits import check_cost
 from byron.api.masking import BAD_USER_INPUT, METHOD_NOT_ALLOWED, PARSE_FAILED, VALIDATION_FAILED, formatted, refusal_of
 from byron.api.receipts import Receipts
 from byron.commands.idempotency import Attempt, IdempotencyKeys
+from byron.commands.time_limit import TimeLimit
 from byron.conf import byron_settings
 from byron.events.event import Event
 from byron.exceptions import BrokerError, CommandError
 from byron.schema.installed import ComponentConfig
+
+#: The code of an answer that was not put together in time, of what was carried out.
+ANSWER_TOO_LATE = "ANSWER_TOO_LATE"
 
 #: Characters of a document that is kept parsed. Clients repeat short ones; long ones would only fill memory.
 _LONGEST_KEPT = 16 * 1024
@@ -139,15 +143,19 @@ class GraphQLService:
         attempt: Attempt | None = None,
     ) -> Answer:
         execution = Execution(request=request, attempt=attempt)
-        result = execute(
-            self._executed,
-            document,
-            context_value=execution,
-            variable_values=variables,
-            operation_name=operation_name,
-            max_coercion_errors=MOST_PROBLEMS,
-            hide_suggestions=not django_settings.DEBUG,
-        )
+        try:
+            with TimeLimit(byron_settings().api_command_timeout, self.config.alias, operation_name or "The operation"):
+                result = execute(
+                    self._executed,
+                    document,
+                    context_value=execution,
+                    variable_values=variables,
+                    operation_name=operation_name,
+                    max_coercion_errors=MOST_PROBLEMS,
+                    hide_suggestions=not django_settings.DEBUG,
+                )
+        except CommandError as error:
+            return self._too_late(execution, error)
         if not isinstance(result, ExecutionResult):
             raise TypeError("the schema's resolvers are all synchronous")
         if attempt is not None and attempt.is_lost:
@@ -163,6 +171,25 @@ class GraphQLService:
             events=execution.events,
             commands=execution.commands,
             causes=tuple(error.original_error for error in result.errors or () if error.original_error is not None),
+        )
+
+    def _too_late(self, execution: Execution, error: CommandError) -> Answer:
+        """Return the answer of an operation that was interrupted: it says so when something was changed."""
+        if execution.attempt is not None and execution.attempt.is_lost:
+            return Answer(body={}, executed=False)
+        cause: Exception = error
+        if execution.unknown is not None:
+            cause = execution.unknown
+        elif execution.events:
+            said = "What was asked for was carried out, but its answer took too long; read it again with the receipt."
+            cause = CommandError(said, code=ANSWER_TOO_LATE)
+        failed = formatted(self.config, GraphQLError(str(cause), original_error=cause))
+        return Answer(
+            body={"data": None, "errors": [failed]},
+            executed=True,
+            events=execution.events,
+            commands=execution.commands,
+            causes=(cause,),
         )
 
 

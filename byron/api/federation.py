@@ -89,7 +89,7 @@ def _entities_resolver(config: ComponentConfig) -> Callable[..., Any]:
             if name not in reads:
                 raise CommandError("A representation is of a type that cannot be had by its id.", code=BAD_USER_INPUT)
             check_any_access(reads[name], user)
-        loader = ReferenceLoader(config, columns_of_operation(component, info), execution.loaded)
+        loader = ReferenceLoader(config, columns_of_operation(component, info), execution.loaded, execution.allowance)
         with TimeLimit(byron_settings().api_command_timeout, config.alias, ENTITIES):
             # All of them before their references, which may be among them.
             found = {name: loader.fetch(name, asked) for name, asked in identities.items()}

@@ -14,13 +14,14 @@ from graphql import GraphQLResolveInfo, Undefined
 
 from byron.api.arguments import plain_arguments
 from byron.api.connections import connection_type, edge_type, page_info_type
-from byron.api.references import Loaded, ReferenceLoader, attribute_value, is_entity
+from byron.api.references import Allowance, Loaded, ReferenceLoader, attribute_value, is_entity
 from byron.api.selection import Columns, Selection, columns_of, entities_of
 from byron.commands.idempotency import Attempt
 from byron.commands.runner import CommandRunner
+from byron.commands.time_limit import uninterrupted
 from byron.commands.versions import OvertakenError, version_of
 from byron.events.event import Event
-from byron.exceptions import CommandError
+from byron.exceptions import CommandError, OutcomeUnknownError
 from byron.schema.defaults import default_value
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import CONNECTION, Attribute, Command, Component, InputType, Member, ObjectType
@@ -43,8 +44,12 @@ class Execution:
     commands: list[str] = field(default_factory=list)
     #: What the request's mutations published, and what overtook them: what its receipt is about.
     events: list[Event] = field(default_factory=list)
+    #: Why it is not known what became of a publication, if it is not.
+    unknown: OutcomeUnknownError | None = None
     #: The references loaded so far.
     loaded: Loaded = field(default_factory=dict)
+    #: What lists of references may still hold.
+    allowance: Allowance = field(default_factory=Allowance)
     #: The attributes that the operation asks for, by type; None until the first command.
     columns: Columns | None = None
     #: What the request's Idempotency-Key comes to, if it has one.
@@ -128,14 +133,20 @@ class _Builder:
             execution: Execution = info.context
             execution.commands.append(command.name)
             columns = columns_of_operation(self._component, info).get(kind.name, ()) if kind is not None else ()
-            try:
-                outcome = self._runner.run(
-                    command, plain_arguments(arguments), execution.request, columns=columns, attempt=execution.attempt
-                )
-            except OvertakenError as error:
-                execution.events.append(error.event)
-                raise
-            execution.events.extend(outcome.events)
+            given = plain_arguments(arguments)
+            # A command has a time limit of its own. A publication is not interrupted, nor what is noted of it.
+            with uninterrupted():
+                try:
+                    outcome = self._runner.run(
+                        command, given, execution.request, columns=columns, attempt=execution.attempt
+                    )
+                except OvertakenError as error:
+                    execution.events.append(error.event)
+                    raise
+                except OutcomeUnknownError as error:
+                    execution.unknown = error
+                    raise
+                execution.events.extend(outcome.events)
             if kind is not None:
                 self._load_references(outcome.value, kind, info, execution, paged=command.returns_pages)
             return outcome.value
@@ -150,7 +161,8 @@ class _Builder:
         if paged:
             # A client may ask for no more than the number.
             value = value.nodes if "nodes" in asked or "edges" in asked else []
-        loader = ReferenceLoader(self._config, columns_of_operation(self._component, info), execution.loaded)
+        columns = columns_of_operation(self._component, info)
+        loader = ReferenceLoader(self._config, columns, execution.loaded, execution.allowance)
         loader.load(value if isinstance(value, list | tuple) else [value], kind, entities)
 
     def _connection(self, name: str) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
+from io import BytesIO
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -109,6 +110,16 @@ def _read(stream: IO[bytes]) -> bytes:
     return text
 
 
+def _read_by(response: HTTPResponse, deadline: float) -> bytes:
+    """Read an answer to its end. The connection's own limit is for each piece, and there may be many small ones."""
+    text = b""
+    while len(text) <= _LARGEST and (piece := response.read1(_LARGEST + 1 - len(text))):
+        text += piece
+        if monotonic() > deadline:
+            raise KeysUnavailableError("it does not come in time")
+    return _read(BytesIO(text))
+
+
 class UrlKeys:
     """A JWKS at an address, fetched again from time to time and for keys that are not known.
 
@@ -187,8 +198,9 @@ class UrlKeys:
 
     def _download(self) -> bytes:
         headers = {"Accept": "application/json", "User-Agent": f"byron/{byron.__version__}"}
+        deadline = monotonic() + self._patience
         with self._opener.open(Request(self._url, headers=headers), timeout=self._patience) as response:
-            return _read(response)
+            return _read_by(response, deadline)
 
 
 class _NoRedirects(HTTPRedirectHandler):

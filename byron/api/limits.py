@@ -71,7 +71,8 @@ def check_cost(
 
     Each field costs 1, and what is below a list as often as the list may have entities: `first`, or the read's
     `limit`; 10 for a list of references and 100 for a function's; what a gateway asks for, once for each
-    representation. The document must be valid.
+    representation. Fields count once where there is nothing that they would be asked of: they are looked at. The
+    document must be valid.
     """
     cost = _Cost(component, document, variables).of_operation(operation)
     if cost > settings.api_max_cost:
@@ -161,7 +162,7 @@ class _Cost:
 
     def _of_command(self, node: FieldNode) -> int:
         if node.name.value == ENTITIES:
-            return 1 + self._representations(node) * max(1, self._of_type(node.selection_set, ""))
+            return 1 + max(1, self._representations(node)) * max(1, self._of_type(node.selection_set, ""))
         command = self._component.commands.get(node.name.value)
         if command is None:
             return 1
@@ -171,7 +172,7 @@ class _Cost:
             times = self._first(node, command.read.limit)
         else:
             times = _LIST_OF_FUNCTION if command.return_type.is_list else 1
-        return 1 + times * self._of_type(node.selection_set, kind)
+        return 1 + max(1, times) * self._of_type(node.selection_set, kind)
 
     def _of_type(self, selected: SelectionSetNode | None, kind: str) -> int:
         total = 0

@@ -9,6 +9,8 @@ from django.db import models
 
 from byron.api.selection import Columns, Selection
 from byron.commands.context import component_models
+from byron.conf import byron_settings
+from byron.exceptions import CommandError
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Attribute, ObjectType
 
@@ -17,6 +19,31 @@ Loaded = dict[tuple[str, str], Any]
 
 #: Ids in one statement: SQLite takes 32,766 parameters at least, PostgreSQL 65,535.
 _AT_ONCE = 30_000
+
+
+#: How much more lists of references may hold than an operation may cost: the cost takes each to have a few.
+_MORE_THAN_EXPECTED = 10
+
+#: The code of an operation that is refused for its size, also of one whose lists turn out to be long.
+TOO_LARGE = "LIMIT_EXCEEDED"
+
+
+class Allowance:
+    """How many fields the lists of references in an answer may still have, with all that is below them."""
+
+    def __init__(self) -> None:
+        cost = byron_settings().api_max_cost
+        self._most = self._left = cost * _MORE_THAN_EXPECTED
+
+    def spend(self, fields: int, attribute: Attribute) -> None:
+        """Take these fields off. Raises CommandError when there are not so many."""
+        self._left -= fields
+        if self._left < 0:
+            raise CommandError(
+                f"{attribute.name} is too long: lists of references may have {self._most:,} fields in one answer. "
+                "Ask for fewer entities or fields.",
+                code=TOO_LARGE,
+            )
 
 
 def attribute_value(source: Any, attribute: Attribute) -> Any:
@@ -41,11 +68,12 @@ def is_entity(value: Any) -> bool:
 class ReferenceLoader:
     """Load what a selection refers to, before it is resolved."""
 
-    def __init__(self, config: ComponentConfig, columns: Columns, loaded: Loaded) -> None:
+    def __init__(self, config: ComponentConfig, columns: Columns, loaded: Loaded, allowance: Allowance) -> None:
         self._types = config.component.types
         self._db = component_models(config)
         self._columns = columns
         self._loaded = loaded
+        self._allowance = allowance
 
     def fetch(self, name: str, identities: Iterable[str]) -> list[Any]:
         """Load entities of a type by their ids, and return those that the Cache knows."""
@@ -56,21 +84,29 @@ class ReferenceLoader:
     def load(self, entities: Iterable[Any], kind: ObjectType, selection: Selection) -> None:
         """Load the references of these entities of one type that a selection asks for.
 
-        Each level of the selection takes one statement for each type that is referred to.
+        Each level of the selection takes one statement for each type that is referred to. Raises CommandError when
+        lists have more than the allowance.
         """
-        level = [([entity for entity in entities if entity is not None], kind, selection)]
+        level = [([entity for entity in entities if entity is not None], kind, selection, False)]
         while level:
-            following: list[tuple[list[Any], ObjectType, Selection]] = []
+            following: list[tuple[list[Any], ObjectType, Selection, bool]] = []
             wanted: dict[str, dict[str, None]] = {}
-            for sources, source_kind, asked in level:
+            for sources, source_kind, asked, in_list in level:
                 for attribute in self._references(source_kind, asked):
                     given = list(self._given(sources, attribute))
-                    target = attribute.type.name
+                    target, below = attribute.type.name, asked.below(attribute.name)
+                    is_in_list = in_list or attribute.type.is_list
+                    if is_in_list:
+                        self._allowance.spend(len(given) * sum(1 for _ in below), attribute)
                     wanted.setdefault(target, {}).update((item, None) for item in given if not is_entity(item))
-                    following.append((given, self._types[target], asked.below(attribute.name)))
+                    following.append((given, self._types[target], below, is_in_list))
             for name, identities in wanted.items():
                 self._fetch(name, identities)
-            level = [(self._found(given, target), target, asked) for given, target, asked in following if given]
+            level = [
+                (self._found(given, target), target, asked, in_list)
+                for given, target, asked, in_list in following
+                if given
+            ]
 
     def _references(self, kind: ObjectType, asked: Selection) -> Iterator[Attribute]:
         for name in asked:

@@ -41,8 +41,10 @@ class Selection:
         self._fragments = fragments
         self._variables = dict(variables)
         below: dict[str, list[SelectionSetNode | None]] = {}
+        # A second visit to a fragment would add nothing, and visits would double with each level of fragments.
+        seen: set[str] = set()
         for node in nodes:
-            for field in self._fields(node):
+            for field in self._fields(node, seen):
                 below.setdefault(field.name.value, []).append(field.selection_set)
         self._below = below
 
@@ -64,21 +66,23 @@ class Selection:
                 both._below.setdefault(name, []).extend(nodes)
         return both
 
-    def _fields(self, node: SelectionSetNode | None) -> Iterator[FieldNode]:
+    def _fields(self, node: SelectionSetNode | None, seen: set[str]) -> Iterator[FieldNode]:
         for each in node.selections if node is not None else ():
             if not self._is_included(each):
                 continue
             if isinstance(each, FieldNode):
                 yield each
             elif isinstance(each, InlineFragmentNode):
-                yield from self._fields_of(each)
-            elif isinstance(each, FragmentSpreadNode) and each.name.value in self._fragments:
-                yield from self._fields_of(self._fragments[each.name.value])
+                yield from self._fields_of(each, seen)
+            elif isinstance(each, FragmentSpreadNode) and each.name.value not in seen:
+                seen.add(each.name.value)
+                if each.name.value in self._fragments:
+                    yield from self._fields_of(self._fragments[each.name.value], seen)
 
-    def _fields_of(self, fragment: InlineFragmentNode | FragmentDefinitionNode) -> Iterator[FieldNode]:
+    def _fields_of(self, fragment: InlineFragmentNode | FragmentDefinitionNode, seen: set[str]) -> Iterator[FieldNode]:
         condition = fragment.type_condition
         if not self._of or condition is None or condition.name.value in (self._of, ENTITY):
-            yield from self._fields(fragment.selection_set)
+            yield from self._fields(fragment.selection_set, seen)
 
     def _is_included(self, node: SelectionNode) -> bool:
         if not node.directives:

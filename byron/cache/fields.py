@@ -24,7 +24,7 @@ from django.utils.functional import cached_property
 
 from byron.cache.decimals import of_sort_key, sort_key
 from byron.schema.forms import FORMS
-from byron.schema.values import check_indexed, check_int
+from byron.schema.values import LARGEST_EXPONENT, check_indexed, check_int
 
 #: SQLite compares exact decimals by this collation; `byron.cache.connections` registers it.
 DECIMAL_COLLATION = "byron_decimal"
@@ -184,13 +184,21 @@ class VersionField(models.BigIntegerField):  # type: ignore[type-arg]
 
 
 def _as_numeric(number: decimal.Decimal | None) -> decimal.Decimal | None:
-    """Return a number as PostgreSQL's numeric gives it back: zero has no sign, and no exponent is above zero."""
+    """Return a number as PostgreSQL's numeric gives it back: zero has no sign, and no exponent is above zero.
+
+    Raises ValueError for one that is too large to be written out.
+    """
     if number is None or not number.is_finite():
         return number
     if not number:
         number = number.copy_abs()
     exponent = number.as_tuple().exponent
-    return decimal.Decimal(f"{number:f}") if isinstance(exponent, int) and exponent > 0 else number
+    if not isinstance(exponent, int) or exponent <= 0:
+        return number
+    if number and number.adjusted() > LARGEST_EXPONENT:
+        # Written out, a few characters would become gigabytes.
+        raise ValueError(f"{number!s:.80} has an exponent beyond {LARGEST_EXPONENT}.")
+    return decimal.Decimal(f"{number:f}") if number else decimal.Decimal(0)
 
 
 class _DecimalCol(Col):

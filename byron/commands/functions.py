@@ -11,7 +11,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 
-from byron.commands.time_limit import seconds_left
+from byron.commands.time_limit import interrupted_here_too, seconds_left
 from byron.exceptions import ContractError
 from byron.schema.installed import ComponentConfig
 from byron.schema.names import snake_case
@@ -48,8 +48,10 @@ def load_function(config: ComponentConfig, folder: str, name: str) -> Callable[.
 
 def _in_time(function: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
     async def bounded(*args: Any, **kwargs: Any) -> Any:
-        async with asyncio.timeout(seconds_left()):
-            return await function(*args, **kwargs)
+        # The coroutine runs in a thread of its own.
+        with interrupted_here_too():
+            async with asyncio.timeout(seconds_left()):
+                return await function(*args, **kwargs)
 
     return bounded
 

@@ -12,10 +12,10 @@ from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db.models import F, Q, QuerySet
 from django.db.models.expressions import OrderBy
 
+from byron.commands.cursors import read, written
 from byron.exceptions import CommandError
 from byron.schema.reads import Order
 
@@ -63,7 +63,7 @@ class Page:
 
     def cursor(self, node: Any) -> str:
         """Return the text after which a page goes on behind an entity of this one."""
-        values = [_plain(getattr(node, _field(self._all, each).attname)) for each in self._order]
+        values = [written(getattr(node, _field(self._all, each).attname)) for each in self._order]
         text = json.dumps([self._signature, values], ensure_ascii=False, separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -77,8 +77,8 @@ class Page:
             if signature != self._signature or len(values) != len(self._order):
                 raise ValueError("of another order")
             fields = [_field(self._all, each) for each in self._order]
-            return [field.to_python(value) for field, value in zip(fields, values, strict=True)]
-        except (ValueError, TypeError, ArithmeticError, RecursionError, ValidationError) as error:
+            return [read(field, value) for field, value in zip(fields, values, strict=True)]
+        except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
             message = "after is no cursor of this list in this order; begin again without it."
             raise CommandError(message, code="UNKNOWN_CURSOR") from error
 
@@ -116,9 +116,3 @@ def _expression(field: Any, each: Order) -> OrderBy:
 
 def _field(rows: Rows, each: Order) -> Any:
     return rows.model._meta.get_field(each.python_name)
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, str | int | float):
-        return value
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -22,6 +22,9 @@ _MOST_VALUES = 1000
 
 _LOOKUPS = {"eq": "exact", "in": "in", "lt": "lt", "lte": "lte", "gt": "gt", "gte": "gte", "is_null": "isnull"}
 
+#: The conditions that clients write otherwise.
+_WRITTEN = {"starts_with": "startsWith", "is_null": "isNull"}
+
 
 def run_read(context: Context, command: Command, read: Read, arguments: Mapping[str, Any]) -> Any:
     """Do what a `read:` says; `arguments` has snake_case names.
@@ -54,14 +57,21 @@ def _filtered(rows: Rows, read: Read, arguments: Mapping[str, Any]) -> Rows:
     for name, conditions in (arguments.get("where") or {}).items():
         for operator, value in (conditions or {}).items():
             if value is None:
-                raise _refusal(f"where.{name}.{operator} is null; leave it out, or use isNull.")
+                raise _refusal(f"{_shown(read, name, operator)} is null; leave it out, or use isNull.")
+            if operator == "in" and len(value) > _MOST_VALUES:
+                shown = _shown(read, name, operator)
+                raise _refusal(f"{shown} lists {len(value)} values; {_MOST_VALUES} are the most.")
             rows = _where(rows, name, operator, value)
     return rows
 
 
+def _shown(read: Read, name: str, operator: str) -> str:
+    """Return a condition's place as the client wrote it."""
+    attribute = next((each for each in read.filter if snake_case(each) == name), name)
+    return f"where.{attribute}.{_WRITTEN.get(operator, operator)}"
+
+
 def _where(rows: Rows, name: str, operator: str, value: Any) -> Rows:
-    if operator == "in" and len(value) > _MOST_VALUES:
-        raise _refusal(f"where.{name}.in lists {len(value)} values; {_MOST_VALUES} are the most.")
     if operator in _LOOKUPS:
         return rows.filter(**{f"{name}__{_LOOKUPS[operator]}": value})
     # Not LIKE, which tells upper from lower case on PostgreSQL and does not on SQLite.

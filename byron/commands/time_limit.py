@@ -11,6 +11,8 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
@@ -24,7 +26,10 @@ log = logging.getLogger("byron.commands")
 #: Seconds between two looks at the commands that run.
 _INTERVAL = 0.1
 
-_deadline: ContextVar[float | None] = ContextVar("byron_deadline", default=None)
+#: Seconds that are left, at least, for putting together the answer of a command that took almost all the time.
+_FOR_THE_ANSWER = 1.0
+
+_current: ContextVar[TimeLimit | None] = ContextVar("byron_time_limit", default=None)
 
 
 class TimeIsUpError(BaseException):
@@ -33,14 +38,49 @@ class TimeIsUpError(BaseException):
 
 def seconds_left() -> float | None:
     """Return how long the command at hand may still take; None without a limit."""
-    deadline = _deadline.get()
-    return None if deadline is None else max(0.0, deadline - time.monotonic())
+    limit = _current.get()
+    return None if limit is None else limit.left()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Suspend the limit at hand: what is done inside is not interrupted, and its time does not count.
+
+    That of a limit inside counts for both. Raises TimeIsUpError when it is too late to begin.
+    """
+    limit = _current.get()
+    if limit is None:
+        yield
+        return
+    limit.suspend()
+    try:
+        yield
+    finally:
+        limit.resume()
+
+
+@contextmanager
+def interrupted_here_too() -> Iterator[None]:
+    """Have the limit at hand interrupt this thread as well, which works for the one that the limit is of."""
+    limit = _current.get()
+    if limit is None:
+        yield
+        return
+    limit.join()
+    try:
+        yield
+    finally:
+        try:
+            limit.leave()
+        except TimeIsUpError:
+            limit.leave()
 
 
 class TimeLimit:
     """Bound what is done inside of `with TimeLimit(10, alias, "createStudent"):`; 0 is no limit.
 
-    Raises CommandError with code TIME_LIMIT at its end, whatever was raised inside, when the time was up.
+    Raises CommandError with code TIME_LIMIT at its end, whatever was raised inside, when the time was up. A limit
+    inside of another one ends with it at the latest, and is the only one meanwhile that interrupts.
     """
 
     def __init__(self, seconds: float, alias: str, name: str) -> None:
@@ -53,14 +93,25 @@ class TimeLimit:
         self._deadline = 0.0
         self._thread = 0
         self._connection: Any = None
+        self._outer: TimeLimit | None = None
+        self._suspended = 0
+        #: What is left while it is suspended.
+        self._left = 0.0
+        self._helper: int | None = None
 
     def __enter__(self) -> Self:
         if self._seconds > 0:
-            self._deadline = time.monotonic() + self._seconds
+            self._began = time.monotonic()
+            self._outer = _current.get()
+            seconds = self._seconds
+            if self._outer is not None:
+                self._outer.suspend()
+                seconds = min(seconds, self._outer.left())
+            self._deadline = self._began + seconds
             self._thread = threading.get_ident()
             # The wrapper of this thread; another thread would get one of its own by the alias.
             self._connection = connections[self._alias]
-            self._token = _deadline.set(self._deadline)
+            self._token = _current.set(self)
             _watch(self)
         return self
 
@@ -73,21 +124,62 @@ class TimeLimit:
             self._end()
         except TimeIsUpError:
             self._end()
-        _deadline.reset(self._token)
+        _current.reset(self._token)
+        if self._outer is not None:
+            self._outer.resume(time.monotonic() - self._began)
         if self._interrupted or time.monotonic() > self._deadline:
             log.warning("command=%s code=TIME_LIMIT seconds=%g", self._name, self._seconds, exc_info=error)
             message = f"{self._name} took longer than {self._seconds:g} seconds; nothing was changed."
             raise CommandError(message, code="TIME_LIMIT") from None
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return self._left if self._suspended else max(0.0, self._deadline - time.monotonic())
+
+    def suspend(self) -> None:
+        """Interrupt nothing until `resume`. Raises TimeIsUpError when the time is up already."""
+        with self._lock:
+            if self._interrupted:
+                raise TimeIsUpError
+            self._left = self.left()
+            self._suspended += 1
+
+    def resume(self, taken: float = 0.0) -> None:
+        """Go on with the seconds that were left, less these."""
+        with self._lock:
+            self._left = max(0.0, self._left - taken)
+            self._suspended -= 1
+            if not self._suspended:
+                self._deadline = time.monotonic() + max(self._left, min(_FOR_THE_ANSWER, self._seconds))
+
+    def join(self) -> None:
+        """Interrupt the calling thread, too, until `leave`."""
+        with self._lock:
+            self._helper = threading.get_ident()
+
+    def leave(self) -> None:
+        """Do not interrupt the calling thread any more, which `join` has named."""
+        with self._lock:
+            self._helper = None
+            if self._interrupted:
+                # As in `_end`.
+                _raise_in(threading.get_ident(), None)
 
     def interrupt_if_due(self) -> bool:
         """Interrupt what is done inside if its time is up; whether it has ended. Called by the watching thread."""
         with self._lock:
             if self._ended:
                 return True
-            if time.monotonic() > self._deadline:
+            if self._suspended:
+                return False
+            late = time.monotonic() - self._deadline
+            if late > 0:
                 self._interrupted = True
                 _interrupt_database(self._connection)
                 _raise_in(self._thread, TimeIsUpError)
+                if self._helper is not None and late > _INTERVAL:
+                    # A coroutine that waits has been cancelled by now: this one computes.
+                    _raise_in(self._helper, TimeIsUpError)
             return False
 
     def _end(self) -> None:

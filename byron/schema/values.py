@@ -31,6 +31,16 @@ def check_moment(moment: datetime.datetime) -> None:
         raise ValueError(f"{moment.isoformat()} is outside of the years 1 to 9999 in UTC.") from error
 
 
+def check_text(text: str) -> None:
+    """Raise ValueError for a text that not every Cache can hold, or that is none."""
+    if "\0" in text:
+        raise ValueError("the character U+0000, which cannot be stored")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("half of a surrogate pair, which is no character") from error
+
+
 def check_indexed(text: str) -> None:
     """Raise ValueError for a text that not every Cache can put into an index."""
     # Of four bytes a character at most, most texts need not be encoded.

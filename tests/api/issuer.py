@@ -62,6 +62,8 @@ class KeyServer:
         #: Answers wait until this is set.
         self.open = Event()
         self.open.set()
+        #: With `drips`, they come byte by byte, until this is set.
+        self.drips, self.ended = False, Event()
         keys = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -75,7 +77,11 @@ class KeyServer:
                 self.end_headers()
                 # Whoever asked may have given up.
                 with suppress(BrokenPipeError, ConnectionResetError):
-                    self.wfile.write(body)
+                    for byte in body if keys.drips else ():
+                        self.wfile.write(bytes([byte]))
+                        keys.ended.wait(0.05)
+                    if not keys.drips:
+                        self.wfile.write(body)
 
             def log_message(self, *args: Any) -> None:
                 pass
@@ -91,6 +97,7 @@ class KeyServer:
             yield self
         finally:
             self.open.set()
+            self.ended.set()
             self._server.shutdown()
             self._server.server_close()
             thread.join()

@@ -552,6 +552,19 @@ def test_while_an_address_is_slow_the_old_keys_serve(server, clock):
     assert server.asked == 2
 
 
+def test_an_answer_that_drips_is_given_up_in_time(server, clock):
+    server.drips = True
+    keys = UrlKeys(server.url, ALL, clock=clock, patience=0.2)
+    began = time.monotonic()
+    with pytest.raises(KeysUnavailableError):
+        keys.current()
+    eventually(lambda: keys._under_way is None)
+
+    # All of it would take twenty seconds.
+    assert keys._problem == "it does not come in time"
+    assert time.monotonic() - began < 5
+
+
 def test_an_address_that_never_answers_gives_up_in_time(server, clock):
     server.open.clear()
     keys = UrlKeys(server.url, ALL, clock=clock, patience=0.2)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
-from django.test.utils import override_settings
+from django.apps import apps
+from django.db import connections
+from django.test.utils import CaptureQueriesContext, override_settings
 from graphql import get_introspection_query
 
+from byron.cache.roles import Role, acting_as
 from byron.testing import GraphQLFailure
 
 
@@ -117,6 +120,80 @@ def test_fragments_in_fragments_make_no_answer_cheap_and_no_refusal_slow(compone
     began = time.perf_counter()
     assert "5,000 is allowed" in refused(component, f"{{ everythings {{ ...f0 }} }} {' '.join(fragments)} {last}")
     assert time.perf_counter() - began < 5
+
+
+def doubling(levels, root="everythings(first: 0)"):
+    """Return a query of fragments each of which spreads the next one twice."""
+    fragments = [f"fragment f{at} on Everything {{ ...f{at + 1} ...f{at + 1} }}" for at in range(levels)]
+    return f"{{ {root} {{ ...f0 }} }} {' '.join(fragments)} fragment f{levels} on Everything {{ id }}"
+
+
+@pytest.mark.parametrize("first", ["0", "-1"])
+def test_no_entities_make_nothing_free(component, first):
+    began = time.process_time()
+    assert "costs far more" in refused(component, doubling(60, f"everythings(first: {first})"))
+    assert time.process_time() - began < 2
+
+
+def test_a_variable_that_is_zero_makes_nothing_free(component):
+    document = doubling(60, "everythings(first: $n)")
+    assert "costs far more" in refused(component, f"query ($n: Int) {document}", n=0)
+
+
+def test_no_representations_make_nothing_free(component):
+    fragments = " ".join(f"fragment f{at} on _Entity {{ ...f{at + 1} ...f{at + 1} }}" for at in range(60))
+    document = "query ($r: [_Any!]!) { _entities(representations: $r) { ...f0 } }"
+    last = "fragment f60 on _Entity { __typename }"
+    assert "costs far more" in refused(component, f"{document} {fragments} {last}", r=[])
+
+
+def test_a_fragment_is_looked_at_once_in_each_place(component):
+    began = time.process_time()
+    with override_settings(BYRON_API_MAX_COST=10**10):
+        assert component.graphql(doubling(60)) == {"everythings": []}
+    assert time.process_time() - began < 2
+
+
+@pytest.fixture
+def long_list(component):
+    """An entity that refers to 200 books of one author."""
+    models = {
+        name: apps.get_model("library", name)._default_manager.using("library") for name in ("Book", "Everything")
+    }
+    books = [models["Book"].model(id=f"b{at}", title="t", genre="DRAMA", author="a", tags=[]) for at in range(200)]
+    day = {"moment": "2024-02-29T12:00:00Z", "day": "2024-02-29", "hour": "12:00"}
+    code = "0191d3c4-7a2b-7c3d-8e4f-5a6b7c8d9e0f"
+    given = {
+        "an_id": "1",
+        "number": 1,
+        "ratio": 1,
+        "flag": True,
+        "amount": 1,
+        "code": code,
+        "moments": [],
+        "genres": [],
+    }
+    with acting_as(Role.SINK):
+        models["Book"].bulk_create(books)
+        models["Everything"].create(id="e", books=[each.id for each in books], **day, **given)
+    return component
+
+
+def test_lists_of_references_that_turn_out_to_be_long_are_refused_before_they_are_loaded(long_list):
+    document = "{ everythings(first: 1) { books { id title } } }"
+    with override_settings(BYRON_API_MAX_COST=40):
+        assert len(long_list.graphql(document)["everythings"][0]["books"]) == 200
+    with override_settings(BYRON_API_MAX_COST=39), CaptureQueriesContext(connections["library"]) as captured:
+        message = refused(long_list, document)
+
+    assert message.startswith("books is too long: lists of references may have 390 fields in one answer.")
+    assert [query["sql"] for query in captured if "library_book" in query["sql"]] == []
+
+
+def test_what_is_below_a_long_list_counts_and_so_do_several_lists_together(long_list):
+    with override_settings(BYRON_API_MAX_COST=39):
+        refused(long_list, "{ everythings(first: 1) { books { author { id } } } }")
+        refused(long_list, "{ a: everythings(first: 1) { books { id } } b: everythings(first: 1) { books { id } } }")
 
 
 def test_graphiql_can_ask_for_the_schema_under_debug(component):

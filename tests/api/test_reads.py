@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 
 import pytest
 from django.apps import apps
@@ -195,6 +196,8 @@ def test_a_plain_list_goes_on_after_an_id(shelf):
         ('after: "x"', "UNKNOWN_CURSOR", "after is no cursor of this list in this order; begin again without it."),
         ('after: ""', "UNKNOWN_CURSOR", "after is no cursor"),
         ("where: {title: {eq: null}}", "BAD_USER_INPUT", "where.title.eq is null; leave it out, or use isNull."),
+        ("where: {title: {startsWith: null}}", "BAD_USER_INPUT", "where.title.startsWith is null; leave it out"),
+        ("where: {price: {isNull: null}}", "BAD_USER_INPUT", "where.price.isNull is null; leave it out"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused_with_the_remedy(shelf, arguments, code, message):
@@ -222,6 +225,40 @@ def test_a_forged_cursor_is_refused(shelf, text):
         ids(shelf, f'after: "{cursor}"')
 
     assert failure.value.code == "UNKNOWN_CURSOR"
+
+
+@pytest.mark.parametrize(
+    ("order", "text"),
+    [
+        ("PRICE_ASC", '["price id",["1e300000000","b"]]'),
+        ("PRICE_ASC", '["price id",["-1e300000000","b"]]'),
+        ("PRICE_ASC", '["price id",["1e-300000000","b"]]'),
+        ("PRICE_ASC", '["price id",["NaN","b"]]'),
+        ("PRICE_ASC", '["price id",["' + "9" * 100_000 + '","b"]]'),
+        ("PRICE_ASC", '["price id",[1e999,"b"]]'),
+        ("PRICE_ASC", '["price id",[true,"b"]]'),
+        ("TITLE_ASC", r'["title id",["\ud800","b"]]'),
+        ("TITLE_ASC", r'["title id",["a","\udc00"]]'),
+        ("TITLE_ASC", r'["title id",["\u0000","b"]]'),
+        ("TITLE_ASC", '["title id",[["a"],"b"]]'),
+    ],
+)
+def test_a_cursor_holds_nothing_that_an_argument_may_not(shelf, order, text):
+    cursor = base64.urlsafe_b64encode(text.encode()).decode()
+    began = time.process_time()
+    with pytest.raises(GraphQLFailure) as failure:
+        ids(shelf, f'orderBy: [{order}], after: "{cursor}"')
+
+    assert failure.value.code == "UNKNOWN_CURSOR"
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("price", ["1E+1000", "1E-1000", "-0.00", "0E+5"])
+def test_pages_go_on_after_the_largest_and_the_smallest_numbers(component, library, price):
+    store([("b1", "a", "DRAMA", price), ("b2", "b", "DRAMA", price)])
+    first = page(component, "first: 1, orderBy: [PRICE_ASC]")
+
+    assert ids(component, f'orderBy: [PRICE_ASC], after: "{first["pageInfo"]["endCursor"]}"') == "2"
 
 
 def test_an_unknown_id_to_go_on_after_is_refused(shelf):

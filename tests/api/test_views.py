@@ -27,6 +27,11 @@ def test_a_query_is_answered_in_json(client):
     assert response.json() == {"data": {"howMany": 0}}
 
 
+def test_a_setting_may_be_a_list(client, settings):
+    settings.BYRON_JWT_ALGORITHMS = ["RS256"]
+    assert post(client, {"query": "{ howMany }"}).json() == {"data": {"howMany": 0}}
+
+
 def test_variables_and_operation_name_are_used(client):
     document = "query a($g: Genre) { listBooks(genre: $g) { id } } query b { howMany }"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from django.db import models
 from django.test.utils import isolate_apps
 
@@ -21,3 +22,13 @@ def test_a_unique_reference_is_nothing_to_warn_of():
             app_label = "byron"
 
     assert Badge.check() == []
+
+
+@pytest.mark.parametrize("number", ["1e300000000", "-1e300000000", "1e1001"])
+def test_a_number_that_would_fill_the_memory_is_not_written_out(number):
+    with pytest.raises(ValueError, match="has an exponent beyond 1000"):
+        fields.DecimalField().get_prep_value(number)
+
+
+def test_zero_is_zero_whatever_its_exponent():
+    assert str(fields.DecimalField().get_prep_value("-0e300000000")) == "0"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import RequestFactory
 
-from byron.commands.functions import COMMANDS, load_function
+from byron.commands.functions import COMMANDS, HOOKS, load_function
 from byron.commands.runner import CommandRunner
 from byron.exceptions import BrokerUnavailableError, CommandError, ContractError
 from tests.conftest import add_books
@@ -26,6 +26,36 @@ def test_hooks_may_emit_and_all_of_it_is_published_together(component):
     assert first.key == second.key == first.payload["id"]
     assert first.correlation_id == second.correlation_id
     assert (first.version, first.source, first.namespace) == (2, "Library", "Perses")
+
+
+def test_hooks_run_as_declared_and_each_sees_what_those_before_it_did(component, library, monkeypatch):
+    def first(ctx, arguments):
+        arguments["data"]["title"] += " 1"
+
+    def second(ctx, arguments):
+        # What a hook returns takes the arguments' place.
+        return {"data": {**arguments["data"], "title": arguments["data"]["title"] + " 2"}}
+
+    def third(ctx, result):
+        seen.append(result["title"])
+        result["title"] += " 3"
+
+    def fourth(ctx, result):
+        seen.append(result["title"])
+
+    seen, hooks = [], {"first": first, "second": second, "third": third, "fourth": fourth}
+    monkeypatch.setattr(
+        "byron.commands.runner.load_function",
+        lambda config, folder, name: hooks[name] if folder == HOOKS else load_function(config, folder, name),
+    )
+    declared = library.component.commands["addBook"]
+    changed = declared.hooks.model_copy(update={"before": ("first", "second"), "after": ("third", "fourth")})
+    data = {"title": "t", "genre": "POETRY", "author": "a", "tags": []}
+    outcome = CommandRunner(library).run(declared.model_copy(update={"hooks": changed}), {"data": data})
+
+    assert seen == ["t 1 2", "t 1 2 3"]
+    assert outcome.value["title"] == "t 1 2 3"
+    assert outcome.events[0].payload["title"] == "t 1 2"
 
 
 def test_an_exception_in_a_hook_publishes_nothing(component, library, monkeypatch):

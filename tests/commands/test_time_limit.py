@@ -11,7 +11,8 @@ from django.db import connections
 from django.test.utils import override_settings
 
 from byron.commands.functions import load_function
-from byron.commands.time_limit import TimeLimit, seconds_left
+from byron.commands.runner import CommandRunner
+from byron.commands.time_limit import TimeLimit, seconds_left, uninterrupted
 from byron.exceptions import CommandError
 from byron.testing import GraphQLFailure
 
@@ -43,6 +44,10 @@ async def wait(ctx=None):
     await asyncio.sleep(600)
 
 
+async def compute(ctx=None):
+    spin_on()
+
+
 @pytest.fixture
 def how_many(monkeypatch):
     """Have a query run a function."""
@@ -55,7 +60,7 @@ def how_many(monkeypatch):
     load_function.cache_clear()
 
 
-@pytest.mark.parametrize("function", [spin, spin_on, count_for_ever, wait])
+@pytest.mark.parametrize("function", [spin, spin_on, count_for_ever, wait, compute])
 def test_a_command_that_takes_too_long_is_refused_with_its_name(component, how_many, function):
     how_many(function)
     began = time.monotonic()
@@ -123,3 +128,56 @@ def test_a_thread_is_only_interrupted_while_it_is_inside():
     assert len(refused) + len(passed) == 100
     assert [seconds for seconds in passed if seconds > 0.15] == []
     assert {code for _, code in refused} == {"TIME_LIMIT"}
+
+
+def test_what_an_answer_still_reads_is_interrupted(component, monkeypatch):
+    monkeypatch.setattr("byron.commands.pages.Page.total", property(count_for_ever))
+    began = time.monotonic()
+    with override_settings(BYRON_API_COMMAND_TIMEOUT=0.2), pytest.raises(GraphQLFailure) as failure:
+        component.graphql("{ books { nodes { id } totalCount } }")
+
+    assert failure.value.code == "TIME_LIMIT"
+    assert str(failure.value) == "The operation took longer than 0.2 seconds; nothing was changed."
+    assert time.monotonic() - began < 10
+    assert component.graphql("{ listBooks { id } }") == {"listBooks": []}
+
+
+def test_what_was_carried_out_is_never_told_as_if_it_was_not(component, monkeypatch):
+    monkeypatch.setattr("byron.api.references.ReferenceLoader.load", lambda *_: spin())
+    with override_settings(BYRON_API_COMMAND_TIMEOUT=0.2), pytest.raises(GraphQLFailure) as failure:
+        component.mutate("createAuthor", fullName="Ada")
+
+    assert failure.value.code == "ANSWER_TOO_LATE"
+    assert "was carried out" in str(failure.value)
+    assert [event.payload["full_name"] for event in component.events] == ["Ada"]
+
+
+def test_a_publication_is_not_interrupted_and_its_time_does_not_count(component, monkeypatch):
+    publish = CommandRunner._publish
+
+    def slowly(*args):
+        until = time.monotonic() + 0.6
+        while time.monotonic() < until:
+            sum(range(50))
+        return publish(*args)
+
+    monkeypatch.setattr(CommandRunner, "_publish", slowly)
+    with override_settings(BYRON_API_COMMAND_TIMEOUT=0.3):
+        assert component.mutate("createAuthor", fullName="Ada")["fullName"] == "Ada"
+
+
+def test_a_limit_inside_of_another_ends_with_it_and_counts_for_it():
+    with pytest.raises(CommandError, match="outer took"), TimeLimit(0.2, "library", "outer"):
+        with pytest.raises(CommandError, match="inner took"), TimeLimit(60, "library", "inner"):
+            spin()
+        spin()
+
+
+def test_what_is_done_while_a_limit_is_suspended_takes_nothing_of_it():
+    with TimeLimit(30, "library", "x"):
+        with uninterrupted():
+            time.sleep(0.05)
+            before = seconds_left()
+            with TimeLimit(10, "library", "y"):
+                time.sleep(0.02)
+        assert before - 1 < seconds_left() <= before - 0.02
