@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from byron.testing import GraphQLFailure
+from byron.sink import runner
+from byron.sink.lanes import split
+from byron.testing import GraphQLFailure, event
 from tests.conftest import add_books
 
 
@@ -49,4 +51,18 @@ def test_settle_says_how_many_events_were_applied(component):
     add_books(component, "one", "two")
 
     assert component.settle() == 2
+    assert component.settle() == 0
+
+
+def test_settle_applies_what_one_lane_emits_for_another(component, monkeypatch):
+    def new_author(ctx, event):
+        if left := event.payload.get("left", 0):
+            ctx.emit("new.author", {"id": f"{event.key}{left}", "fullName": "Ada", "left": left - 1})
+
+    monkeypatch.setattr("library.sink.handlers.new_author.new_author", new_author)
+    # All slots in turn, as several lanes have them on engines that allow it.
+    monkeypatch.setattr(runner, "lanes_of", lambda config: split(config.consumer_name, 4))
+    component.publish(*(event("new.author", id=f"a{n}", full_name="Ada", left=3) for n in range(10)))
+
+    assert component.settle() == 40
     assert component.settle() == 0
