@@ -81,7 +81,7 @@ def _run(component: ComponentUnderTest, command: Command) -> Iterator[str]:
             component.settle()
         except GraphQLFailure as failure:
             if failure.code in _CONTRADICTIONS:
-                yield f"  the {command.type} {command.name} with {arguments!r}: {failure.code}: {failure}"
+                yield f"  the {command.type} {command.name} with {arguments!r}: {failure}"
         except Exception as error:
             yield f"  what {command.name} emits, given {arguments!r}: {type(error).__name__}: {error}"
             component.forget_pending()
