@@ -107,6 +107,7 @@ class ComponentUnderTest(Commands):
 
     def graphql(self, document: str, /, **variables: Any) -> dict[str, Any]:
         """Run a GraphQL document and return its data. Raises GraphQLFailure."""
+        __tracebackhide__ = True
         with acting_as(Role.API):
             answer = self._service.execute(document, as_json(variables), request=self._request())
         if answer.body.get("errors"):
