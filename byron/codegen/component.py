@@ -73,15 +73,20 @@ def _functions(component: Component, label: str) -> Iterator[PlannedFile]:
 def unwritten_functions(component: Component) -> Iterator[tuple[str, str]]:
     """Give the functions whose first version does nothing yet: each file, relative to the component, and what it is."""
     for command in component.content.commands:
-        if not command.is_declared:
-            context = _command_context(component, command, "")
-            if not (context["creation"] or context["gets"] or context["lists"]):
-                yield f"api/commands/{command.python_name}.py", f"{command.type} {command.name}"
+        if _is_unwritten(component, command):
+            yield f"api/commands/{command.python_name}.py", f"{command.type} {command.name}"
     for handler in component.content.handlers:
         if handler.apply is None and entity_of(component, handler) is None:
             yield f"sink/handlers/{handler.python_name}.py", f"handler of {handler.event}"
     for name, uses in _hooks(component).items():
         yield f"hooks/{name}.py", f"hook {', '.join(uses['uses'])}"
+
+
+def _is_unwritten(component: Component, command: Command) -> bool:
+    if command.is_declared:
+        return False
+    context = _command_context(component, command, "")
+    return not (context["creation"] or context["gets"] or context["lists"])
 
 
 def _command_context(component: Component, command: Command, label: str) -> dict[str, Any]:
@@ -140,7 +145,22 @@ def _hook_uses(component: Component) -> Iterator[tuple[str, str, str]]:
 
 
 def _tests(component: Component, label: str) -> Iterator[PlannedFile]:
-    context = {"component": component, "label": label, "trip": round_trip(component)}
+    creations = [creation_of(component, command) for command in component.content.commands]
+    applied = [each.apply for each in component.content.handlers if each.apply is not None]
+    # A first example of these may make the command's own example a conflict.
+    stored = {each.target for each in applied if each.operation in ("create", "upsert")}
+    announced = {each.event for each in creations if each is not None and each.entity.name not in stored}
+    handled = {event: component.payload_type(event) is not None for event in component.handlers}
+    context = {
+        "component": component,
+        "label": label,
+        "trip": round_trip(component),
+        "not_yet": [
+            *(each.name for each in component.content.commands if _is_unwritten(component, each)),
+            *(event for event, is_told in handled.items() if not is_told and event not in announced),
+        ],
+        "survives": any(handled.values()),
+    }
     text = render(COMPONENT, "tests/test_component.py", context)
     yield PlannedFile(path=f"tests/test_{label}.py", text=text, owner=Owner.DEVELOPER, only_at_first=True)
 

@@ -113,6 +113,16 @@ class RoundTrip:
     unique: str
 
     @property
+    def writer(self) -> list[str]:
+        """The roles that a user needs one of, to run the mutation."""
+        return roles_of(self.creation.command)
+
+    @property
+    def reader(self) -> list[str]:
+        """The roles that a user needs one of, to run the query."""
+        return roles_of(self.query)
+
+    @property
     def payload(self) -> dict[str, Any]:
         """A whole payload, without its id."""
         return {each.python_name: self.announced.get(each.python_name) for each in self.creation.entity.attributes}
@@ -133,9 +143,8 @@ def round_trip(component: Component) -> RoundTrip | None:
     """Return the first end-to-end path that works without a line written by hand, if there is one."""
     for command in component.content.commands:
         creation = creation_of(component, command)
-        if creation is None or command.hooks.before or command.hooks.after or not stores(component, creation):
-            continue
-        if not _is_open(command):
+        # Hooks are no obstacle: a first version of one does nothing.
+        if creation is None or not stores(component, creation):
             continue
         for query in component.content.commands:
             if _lists(query, creation.entity) or _gets(component, query, creation.entity):
@@ -168,18 +177,19 @@ def _trip(component: Component, creation: Creation, query: Command) -> RoundTrip
     )
 
 
-def _is_open(command: Command) -> bool:
-    return command.roles in (None, (ANYONE,))
+def roles_of(command: Command) -> list[str]:
+    """Return the roles that a user needs one of, for a command; none where anyone may ask."""
+    roles = command.roles or ()
+    return [] if ANYONE in roles else list(roles)
 
 
 def _lists(query: Command, entity: ObjectType) -> bool:
     returned = query.return_type
-    plain = not query.parameters and not query.hooks.before and _is_open(query)
-    return query.type == "query" and plain and returned.is_list and returned.name == entity.name
+    return query.type == "query" and not query.parameters and returned.is_list and returned.name == entity.name
 
 
 def _gets(component: Component, query: Command, entity: ObjectType) -> bool:
     arguments = arguments_of(component, query)
-    by_id = len(arguments) == 1 and arguments[0].name == "id" and not query.hooks.before and _is_open(query)
+    by_id = len(arguments) == 1 and arguments[0].name == "id"
     single = not query.return_type.is_list and query.return_type.name == entity.name
     return query.type == "query" and by_id and single

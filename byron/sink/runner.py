@@ -131,23 +131,31 @@ class Sink:
             log.debug("no sign of life component=%s error=%r", self.config.label, str(error))
 
     def settle(self) -> int:
-        """Apply everything that is in the log now and return how many events that was. For tests.
+        """Apply all that is in the log, and what handlers emit meanwhile, until nothing is left. For tests.
 
-        Raises what a handler raises.
+        Returns how many events that was. Raises what a handler raises.
         """
         before = self.applied
-        for lane in lanes_of(self.config) if self.config.component.handlers else ():
-            worker = self._worker(lane)
-            worker.batches.parks = False
-            worker.take()
-            try:
-                broker, consumer = worker.open()
-                with consumer:
-                    while worker.turn(broker, consumer, 0):
-                        pass
-            finally:
-                worker.release()
+        lanes = lanes_of(self.config) if self.config.component.handlers else ()
+        # What one lane's handlers emit may be for a lane that had its turn.
+        while sum(self._settle_lane(lane) for lane in lanes):
+            pass
         return self.applied - before
+
+    def _settle_lane(self, lane: Lane) -> int:
+        """Apply what the log has for a lane; return how many events were fetched."""
+        worker = self._worker(lane)
+        worker.batches.parks = False
+        worker.take()
+        fetched = 0
+        try:
+            broker, consumer = worker.open()
+            with consumer:
+                while count := worker.turn(broker, consumer, 0):
+                    fetched += count
+        finally:
+            worker.release()
+        return fetched
 
     def _worker(self, lane: Lane) -> LaneWorker:
         return LaneWorker(self.config, lane, self._membership, self._connect, self.progress)

@@ -10,6 +10,7 @@ import msgspec
 
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Command
+from byron.schema.problems import did_you_mean
 from byron.schema.reads import VERSION, arguments_of, entity_name
 from byron.schema.types import SCALARS
 
@@ -28,22 +29,29 @@ class Commands(ABC):
         """Run a command of schema.yaml, be it a query or a mutation, and return its value."""
         commands = self.config.component.commands
         if name not in commands:
-            raise LookupError(f"schema.yaml declares no command {name!r}; there are: {', '.join(commands) or 'none'}")
+            hint = did_you_mean(name, commands)
+            raise LookupError(
+                f"schema.yaml declares no command {name!r}{hint}; there are: {', '.join(commands) or 'none'}"
+            )
         return self._command(commands[name].type, name, arguments)
 
     def query(self, name: str, /, **arguments: Any) -> Any:
         """Run a query of schema.yaml and return its value, with every attribute but references."""
+        __tracebackhide__ = True
         return self._command("query", name, arguments)
 
     def mutate(self, name: str, /, **arguments: Any) -> Any:
         """Run a mutation of schema.yaml and return its value, with every attribute but references."""
+        __tracebackhide__ = True
         return self._command("mutation", name, arguments)
 
     def _command(self, kind: str, name: str, arguments: Mapping[str, Any]) -> Any:
+        __tracebackhide__ = True
         command = self.config.component.commands.get(name)
         if command is None or command.type != kind:
             known = [each.name for each in self.config.component.content.commands if each.type == kind]
-            raise LookupError(f"schema.yaml declares no {kind} {name!r}; there are: {', '.join(known) or 'none'}")
+            hint = did_you_mean(name, known) if command is None else f", it is a {command.type}"
+            raise LookupError(f"schema.yaml declares no {kind} {name!r}{hint}; there are: {', '.join(known) or 'none'}")
         return self.graphql(self._document(command, arguments), **self._by_declared_name(command, arguments))[name]
 
     def _document(self, command: Command, arguments: Mapping[str, Any]) -> str:
@@ -60,7 +68,8 @@ class Commands(ABC):
         unknown = [name for name in arguments if name not in declared and name not in declared.values()]
         if unknown:
             taken = ", ".join(declared) or "none"
-            raise LookupError(f"{command.name} takes no argument {', '.join(unknown)}; it takes: {taken}")
+            hint = did_you_mean(unknown[0], declared.values())
+            raise LookupError(f"{command.name} takes no argument {', '.join(unknown)}{hint}; it takes: {taken}")
         return {declared.get(name, name): value for name, value in arguments.items()}
 
     def _selection(self, command: Command) -> str:

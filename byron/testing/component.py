@@ -19,14 +19,17 @@ from byron.cache.checkpoint import last_position
 from byron.cache.roles import Role, acting_as
 from byron.commands.user import User
 from byron.events.clock import stopped_at
+from byron.events.codec import message_id
 from byron.events.event import Event
 from byron.events.ids import chosen_ids
 from byron.events.payloads import PayloadCodec
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Component
+from byron.schema.problems import did_you_mean
 from byron.sink.runner import Sink
 from byron.testing.cascades import LogUnderTest
 from byron.testing.commands import Commands, as_json
+from byron.testing.events import as_news, require_event
 from byron.testing.examples import run_examples
 from byron.testing.failures import GraphQLFailure
 from byron.testing.scenario import Scenario
@@ -104,6 +107,7 @@ class ComponentUnderTest(Commands):
 
     def graphql(self, document: str, /, **variables: Any) -> dict[str, Any]:
         """Run a GraphQL document and return its data. Raises GraphQLFailure."""
+        __tracebackhide__ = True
         with acting_as(Role.API):
             answer = self._service.execute(document, as_json(variables), request=self._request())
         if answer.body.get("errors"):
@@ -130,11 +134,23 @@ class ComponentUnderTest(Commands):
     def publish(self, *events: Event) -> None:
         """Put events into the log, as their components would; made by `byron.testing.event`.
 
-        Raises EventError for one that breaks what this component's schema.yaml says of it.
+        The same one may happen several times. Raises EventError for one that breaks what this component's schema.yaml
+        says of it, LookupError for one that is neither handled nor declared, and ValueError for one that was read
+        from the log.
         """
+        known = self._event_names()
+        for each in events:
+            if require_event(each).name not in known:
+                hint = did_you_mean(each.name, known)
+                raise LookupError(f"Nobody here handles or declares an event {each.name!r}{hint}")
         self.broker.ensure_log()
         for each in events:
-            self.broker.publish([self._payloads.write(self._completed(each))], _PATIENCE)
+            news = as_news(each, {message_id(message) for message in self.broker.messages})
+            self.broker.publish([self._payloads.write(self._completed(news))], _PATIENCE)
+
+    def _event_names(self) -> set[str]:
+        """The names of the events that can be published: those that somebody may take notice of."""
+        return {*self.config.component.handlers, *self.config.component.events}
 
     def _completed(self, sparse: Event) -> Event:
         component = self.config.component

@@ -7,14 +7,15 @@ from typing import Any
 
 
 class GraphQLFailure(AssertionError):
-    """A GraphQL request that was answered with errors."""
+    """A GraphQL request that was answered with errors. Its text begins with the first one's code."""
 
     def __init__(self, errors: list[dict[str, Any]], causes: Sequence[BaseException] = ()) -> None:
         self.errors = errors
         # In this process there is nobody to hide a mistake from.
         hidden = any(error.get("extensions", {}).get("code") == "INTERNAL_ERROR" for error in errors)
         told = [f"{type(cause).__name__}: {cause}" for cause in causes] if hidden else []
-        super().__init__("; ".join([*dict.fromkeys(error["message"] for error in errors), *told]))
+        messages = "; ".join([*dict.fromkeys(error["message"] for error in errors), *told])
+        super().__init__(f"{self.code}: {messages}" if self.code else messages)
 
     @property
     def code(self) -> str | None:

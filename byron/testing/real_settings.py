@@ -26,6 +26,8 @@ DATABASES: dict[str, Any] = {
 }
 BYRON_BROKER_URL = os.environ[BROKER]
 BYRON_BROKER_REPLICAS = 1
+# How the project's own broker is reached means nothing to the test's.
+BYRON_BROKER_CA = BYRON_BROKER_CREDENTIALS = BYRON_BROKER_API = ""
 BYRON_STATE_DIRECTORY = str(_directory / "state")
 # A handler that fails for good is told of within a second, not after half a minute.
 BYRON_SINK_RETRY_DELAY = 0.05

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any, Self
 
 from byron.events.event import Event
 from byron.schema.problems import did_you_mean
-from byron.testing.events import differences, summary
+from byron.testing.answers import answers_differ
+from byron.testing.comparison import compare
+from byron.testing.events import require_event, summary
 from byron.testing.failures import GraphQLFailure
 
 if TYPE_CHECKING:
@@ -25,14 +26,19 @@ class Scenario:
         self._result: Any = None
         for each in given:
             self._require_handled(each)
-        component.publish(*given)
-        component.settle()
-        self._before = len(component.events)
+        if given:
+            component.publish(*given)
+            component.settle()
+        self._before = 0
 
     def when(self, what: str | Event, /, **arguments: Any) -> Self:
         """Run a command of schema.yaml, or have an event arrive and be applied."""
+        __tracebackhide__ = True
+        self._failure, self._result = None, None
         self._before = len(self._component.events)
         if isinstance(what, Event):
+            if arguments:
+                raise TypeError(f"{what.name} takes no {', '.join(arguments)} here: write event({what.name!r}, …)")
             self._require_handled(what)
             self._what = what.name
             self._component.publish(what)
@@ -49,6 +55,8 @@ class Scenario:
     @property
     def result(self) -> Any:
         """What the command returned. Raises AssertionError when it was refused."""
+        __tracebackhide__ = True
+        self._require_when("result")
         self._require_success("a result")
         return self._result
 
@@ -62,6 +70,7 @@ class Scenario:
     def then(self, *expected: Event) -> Self:
         """Require that exactly these events were emitted, in this order; of each, what is expected counts."""
         __tracebackhide__ = True
+        self._require_when("then")
         self._require_success(", ".join(each.name for each in expected) or "success")
         report = compare(expected, self._component.events[self._before :])
         if report:
@@ -71,9 +80,10 @@ class Scenario:
     def then_error(self, code: str, message: str = "") -> Self:
         """Require that the command was refused with a code, and a message that contains this."""
         __tracebackhide__ = True
+        self._require_when("then_error")
         if self._failure is None:
             emitted = "".join(f"\n  {summary(each)}" for each in self._component.events[self._before :])
-            told = f"it returned {self.result!r} and emitted{emitted or ' nothing'}"
+            told = f"it returned {self._result!r} and emitted{emitted or ' nothing'}"
             raise AssertionError(f"{self._what} was expected to be refused with {code}, but {told}")
         if self._failure.code != code or message not in str(self._failure):
             wanted = f"{code}: …{message}…" if message else code
@@ -86,9 +96,14 @@ class Scenario:
         self._require_success("success")
         self._component.settle()
         found = self._component.query(name, **arguments)
-        if found != expected:
-            raise AssertionError(f"{name} answers\n  {found!r}\nexpected was\n  {expected!r}")
+        if report := answers_differ(expected, found):
+            raise AssertionError("\n".join([f"{name} answers otherwise than expected:", *report]))
         return self
+
+    def _require_when(self, step: str) -> None:
+        __tracebackhide__ = True
+        if not self._what:
+            raise AssertionError(f"`{step}` is about what a `when` did, and there was none in this scenario.")
 
     def _require_success(self, wanted: str) -> None:
         __tracebackhide__ = True
@@ -99,30 +114,11 @@ class Scenario:
 
     def _require_handled(self, arriving: Event) -> None:
         component = self._component.config.component
-        if arriving.name not in component.handlers:
+        if require_event(arriving).name not in component.handlers:
             known = ", ".join(component.handlers) or "none"
             hint = did_you_mean(arriving.name, component.handlers)
             raise LookupError(f"{component.name} handles no event {arriving.name!r}{hint}; it handles: {known}")
 
 
-def compare(expected: Sequence[Event], found: Sequence[Event]) -> str:
-    """Return how events differ from those expected, event by event; empty when they do not."""
-    matcher = SequenceMatcher(None, [each.name for each in expected], [each.name for each in found], autojunk=False)
-    lines: list[str] = []
-    differs = False
-    for kind, first, last, begin, end in matcher.get_opcodes():
-        if kind == "equal":
-            for wanted, emitted in zip(expected[first:last], found[begin:end], strict=True):
-                wrong = differences(wanted, emitted)
-                lines.append(f"  {'≠' if wrong else '='} {emitted.name}")
-                lines += [f"      {line}" for line in wrong]
-                differs = differs or bool(wrong)
-        else:
-            lines += [f"  - {summary(wanted)}   expected, and not emitted" for wanted in expected[first:last]]
-            lines += [f"  + {summary(emitted)}   emitted, and not expected" for emitted in found[begin:end]]
-            differs = True
-    return "\n".join(lines) if differs else ""
-
-
 def _told(failure: GraphQLFailure) -> str:
-    return f"{failure.code}: {failure}"
+    return str(failure)

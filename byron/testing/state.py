@@ -112,6 +112,11 @@ def differences(expected: Outcome, found: Outcome) -> list[str]:
     """Return in what one outcome is not as another, as lines for people; none when they are the same."""
     lines = [f"{label} is not applied: {error}" for label, error in found.parked.items()]
     lines += [*_rows_differ(expected, found), *_emissions_differ(expected, found)]
+    return cut(lines)
+
+
+def cut(lines: list[str]) -> list[str]:
+    """Return the lines of a report, with a word on how many more there are."""
     return lines if len(lines) <= _MOST_LINES else [*lines[:_MOST_LINES], f"… {len(lines) - _MOST_LINES} more lines"]
 
 
@@ -120,14 +125,14 @@ def _rows_differ(expected: Outcome, found: Outcome) -> Iterator[str]:
         there = found.rows[table]
         for identity in sorted({*wanted, *there}, key=str):
             if identity not in there:
-                yield f"{table} {identity}: missing; expected {_shown(wanted[identity])}"
+                yield f"{table} {identity}: missing; expected {shown(wanted[identity])}"
             elif identity not in wanted:
-                yield f"{table} {identity}: not expected; found {_shown(there[identity])}"
+                yield f"{table} {identity}: not expected; found {shown(there[identity])}"
             elif wanted[identity] != there[identity]:
                 yield f"{table} {identity}:"
                 for column, value in wanted[identity].items():
                     if value != there[identity][column]:
-                        yield f"    {column}: expected {_shown(value)}, found {_shown(there[identity][column])}"
+                        yield f"    {column}: expected {shown(value)}, found {shown(there[identity][column])}"
 
 
 def _emissions_differ(expected: Outcome, found: Outcome) -> Iterator[str]:
@@ -142,10 +147,11 @@ def _emissions_differ(expected: Outcome, found: Outcome) -> Iterator[str]:
 
 
 def _told(emitted: Sequence[tuple[str, Any]]) -> str:
-    return "; ".join(f"{name} {_shown(payload)}" for name, payload in emitted) or "nothing"
+    return "; ".join(f"{name} {shown(payload)}" for name, payload in emitted) or "nothing"
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a value, or a row, as a report shows it: its beginning."""
     text = ", ".join(f"{key}={item!r}" for key, item in value.items()) if isinstance(value, dict) else repr(value)
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
 

@@ -19,6 +19,7 @@ from byron.events.payloads import PayloadCodec
 from byron.events.subjects import split_subject
 from byron.exceptions import MissingExtraError
 from byron.schema.installed import ComponentConfig
+from byron.testing.events import as_news, require_event
 from byron.testing.faults import label, listing
 from byron.testing.rehearsal import EndlessError, Rehearsal
 from byron.testing.schedule import Crash, Overtake, Restart, Schedule, Step, Turn
@@ -60,7 +61,13 @@ class Survival:
         self._payloads = PayloadCodec(config.component)
         _require_handled(config, events)
         standing = [Message(subject=each.subject, headers=each.headers, body=each.body) for each in log.messages]
-        self._messages = [*standing, *(self._payloads.write(self._completed(each)) for each in events)]
+        known = {message.id for message in standing}
+        given = []
+        for each in events:
+            news = as_news(each, known)
+            known.add(news.id)
+            given.append(self._payloads.write(self._completed(news)))
+        self._messages = [*standing, *given]
         if not self._messages:
             raise LookupError("There are no events to survive: give some, or run commands that emit some before.")
         self._poison = self._unreadable()
@@ -173,7 +180,7 @@ def _explorer() -> Callable[..., None]:
 def _require_handled(config: ComponentConfig, events: Sequence[Event]) -> None:
     known = config.component.handlers
     for event in events:
-        if event.name not in known:
+        if require_event(event).name not in known:
             raise LookupError(
                 f"{config.component.name} handles no event {event.name!r}; it handles: {', '.join(known) or 'none'}"
             )

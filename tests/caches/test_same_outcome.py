@@ -14,9 +14,13 @@ from django.db import DatabaseError, connections, models
 from byron.broker.memory import MemoryBroker
 from byron.cache.roles import Role, acting_as
 from byron.cache.trouble import is_trouble, is_unavailable, lacks_right
+from byron.commands.functions import load_function
 from byron.commands.results import load_rows
+from byron.events.event import Event
 from byron.models import Checkpoint, ParkedEvent
 from byron.schema.installed import ComponentConfig
+from byron.testing import event
+from byron.testing.component import ComponentUnderTest
 from tests.cache.conftest import meaning
 from tests.sink.conftest import Workbench
 
@@ -194,3 +198,21 @@ def test_an_event_that_nobody_can_read_names_no_handler_when_it_is_tried_again(b
     for key in ("b", "c"):
         assert bench.retry(worker, key)[0] == 0
     assert [(row.tries, bool(row.handler)) for row in bench.parked] == [(2, True), (2, False)]
+
+
+def test_settle_in_tests_applies_what_one_lane_emits_for_another(
+    postgresql_cache: str, library: ComponentConfig, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def new_author(ctx: Any, event: Event) -> None:
+        if left := event.payload.get("left", 0):
+            ctx.emit("new.author", {"id": f"{event.key}{left}", "fullName": "Ada", "left": left - 1})
+
+    monkeypatch.setattr("library.sink.handlers.new_author.new_author", new_author)
+    settings.BYRON_SINK_LANES = 4
+    load_function.cache_clear()
+    with ComponentUnderTest(library).connected() as component:
+        component.publish(*(event("new.author", id=f"a{n}", full_name="Ada", left=1) for n in range(20)))
+
+        assert component.settle() == 40
+        assert component.settle() == 0
+    load_function.cache_clear()

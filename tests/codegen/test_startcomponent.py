@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from byron.schema.reader import read_component
 from tests.processes import byron_admin, run
 
 LISTINGS = Path(__file__).parent.parent / "schema" / "listings"
+PERSES = Path(__file__).parents[2] / "examples" / "perses"
 LIBRARY = Path(__file__).parent.parent / "components" / "library" / "schema.yaml"
 
 EXAMPLE_TREE = [
@@ -100,6 +102,47 @@ def test_what_it_makes_checks_tests_and_is_up_to_date(tmp_path, schema):
     assert "No changes" in run(["manage.py", "makemigrations", "--check", "--dry-run"], project, state).stdout
     run(["-m", "ruff", "check", "--no-cache", "."], project, state)
     run(["-m", "ruff", "format", "--no-cache", "--check", "."], project, state)
+
+
+MADE, ANNOUNCED = "test_what_{}_makes_can_be_read_once_it_is_applied", "test_{}_announces_what_was_made"
+FAULTS, EXAMPLES = "test_faults_leave_the_cache_the_same", "test_every_command_and_event_takes_its_example"
+
+
+@pytest.mark.parametrize(
+    ("schema", "names"),
+    [
+        (LISTINGS / "listing_2.yaml", [MADE.format("create_student"), ANNOUNCED.format("create_student"), FAULTS]),
+        (
+            PERSES / "auth/auth/schema.yaml",
+            [
+                MADE.format("create_user"),
+                ANNOUNCED.format("create_user"),
+                "test_the_email_of_a_user_is_taken_once",
+                FAULTS,
+            ],
+        ),
+        (PERSES / "grouping/grouping/schema.yaml", []),
+        (
+            Path(__file__).parent / "schema_with_roles_and_hooks.yaml",
+            [
+                MADE.format("create_student"),
+                ANNOUNCED.format("create_student"),
+                "test_the_name_of_a_student_is_taken_once",
+                FAULTS,
+            ],
+        ),
+    ],
+    ids=["listing 2", "auth", "grouping", "roles and hooks"],
+)
+def test_the_tests_that_it_makes_are_short_tell_what_is_known_and_pass(tmp_path, schema, names):
+    create_project("shelf", tmp_path / "shelf", schema=schema)
+    tests = (tmp_path / "shelf/shelf/tests/test_shelf.py").read_text()
+
+    assert len(tests.splitlines()) < 40
+    assert re.findall(r"^def (\w+)", tests, re.MULTILINE) == [*names, EXAMPLES]
+    assert "component.survives(" in tests
+    told = run(["-m", "pytest", "-q", "-p", "no:cacheprovider"], tmp_path / "shelf", tmp_path / "state").stdout
+    assert f"{len(names) + 1} passed" in told
 
 
 def test_the_monograph_s_spelling_works(tmp_path):

@@ -173,6 +173,20 @@ def test_caches_that_cannot_be_made_are_told(perses, tmp_path, monkeypatch):
     assert "    ModuleNotFoundError: No module named 'no_such_app'" in str(told.value)
 
 
+def test_nothing_of_the_environment_leads_real_processes_to_another_broker(tmp_path):
+    names = ["BYRON_BROKER_CA", "BYRON_BROKER_CREDENTIALS", "BYRON_BROKER_API"]
+    (tmp_path / "own.py").write_text(
+        "import os\nDATABASES = {'default': {}}\n" + "".join(f"{name} = os.environ['{name}']\n" for name in names)
+    )
+    places = Places(project=tmp_path, settings="own", databases=(), directory=tmp_path)
+    given = places.environment("nats://127.0.0.1:1") | dict.fromkeys(names, "of-production")
+    code = f"import byron.testing.real_settings as made; print([vars(made)[name] for name in {names}])"
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=given, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert told.stdout == "['', '', '']\n", told.stderr
+
+
 @pytest.mark.broker
 @pytest.mark.parametrize(("signal", "status"), [("SIGINT", 2), ("SIGKILL", -9)])
 def test_nothing_is_left_of_a_run_that_was_ended(suite, tmp_path, signal, status):

@@ -1,0 +1,60 @@
+"""What a query answers beside what it should: told row by row and attribute by attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from byron.testing.state import cut, shown
+
+
+def answers_differ(expected: Any, found: Any) -> list[str]:
+    """Return in what an answer is not as expected, as lines for people; none when it is."""
+    if found == expected:
+        return []
+    return cut([f"  {line}" for line in _lines("", expected, found)])
+
+
+def _lines(place: str, expected: Any, found: Any) -> Iterator[str]:
+    if found == expected:
+        return
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for name in dict.fromkeys([*expected, *found]):
+            inner = f"{place}.{name}" if place else name
+            if name not in found:
+                yield f"{inner}: expected {shown(expected[name])}, and not there"
+            elif name not in expected:
+                yield f"{inner}: {shown(found[name])}, not expected"
+            else:
+                yield from _lines(inner, expected[name], found[name])
+    elif isinstance(expected, list) and isinstance(found, list):
+        yield from _rows(place, expected, found)
+    else:
+        yield f"{place + ': ' if place else ''}expected {shown(expected)}, found {shown(found)}"
+
+
+def _rows(place: str, expected: Sequence[Any], found: Sequence[Any]) -> Iterator[str]:
+    """Tell rows by their ids where they have any, and by their places otherwise."""
+    wanted, there = _by_id(expected), _by_id(found)
+    if wanted is None or there is None:
+        wanted, there = dict(enumerate(expected)), dict(enumerate(found))
+        names = {number: f"{place}[{number}]" for number in [*wanted, *there]}
+    else:
+        names = {identity: f"{place}[id {identity}]" for identity in [*wanted, *there]}
+    for key, name in names.items():
+        if key not in there:
+            yield f"{name}: missing; expected {shown(wanted[key])}"
+        elif key not in wanted:
+            yield f"{name}: not expected; found {shown(there[key])}"
+        else:
+            yield from _lines(name, wanted[key], there[key])
+    if set(wanted) == set(there) and list(wanted) != list(there):
+        yield f"{place + ': ' if place else ''}expected in the order {shown(list(wanted))}, found {shown(list(there))}"
+
+
+def _by_id(rows: Sequence[Any]) -> dict[Any, Any] | None:
+    """Return rows by their ids, or None when some have none, or the same."""
+    if not all(isinstance(row, dict) and isinstance(row.get("id"), str) for row in rows):
+        return None
+    found = {row["id"]: row for row in rows}
+    return found if len(found) == len(rows) else None
