@@ -50,6 +50,14 @@ class PublishDeniedError(BrokerPermissionError):
     """The broker's permissions do not allow this process to publish on that subject."""
 
 
+class PublishRefusedError(BrokerError):
+    """The broker would not take what was to be published; certainly nothing of it was stored."""
+
+
+class MessageTooLargeError(PublishRefusedError):
+    """A message is larger than the broker takes; nothing was sent."""
+
+
 class PartlyKnownError(BrokerError):
     """Messages that belong together, of which the log got some from someone else; nothing was stored."""
 

@@ -15,6 +15,7 @@ from byron.events.ids import new_id
 from byron.exceptions import (
     BrokerUnavailableError,
     CommandError,
+    MessageTooLargeError,
     OutcomeUnknownError,
     PublishDeniedError,
     SubscribeDeniedError,
@@ -29,6 +30,7 @@ _CODES: dict[type[Exception], tuple[str, str]] = {
         "The event log cannot be reached; nothing was changed. Try again later.",
     ),
     OutcomeUnknownError: ("OUTCOME_UNKNOWN", "The event log did not confirm in time; the change may or may not come."),
+    MessageTooLargeError: ("EVENT_TOO_LARGE", "An event is larger than the event log takes; nothing was changed."),
     PublishDeniedError: ("FORBIDDEN_EVENT", "This component is not allowed to emit that event."),
     SubscribeDeniedError: ("FORBIDDEN_EVENT", "This component is not allowed to hear the event log's answers."),
 }

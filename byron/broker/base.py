@@ -161,8 +161,8 @@ class Broker(Closing):
         stored. `expected` is compared, in the same step as they are stored, with what the log holds before them; one
         of the messages is about its key. A message that the log has already is not compared again.
         Raises BrokerUnavailableError (certainly not stored), OutcomeUnknownError (may be stored), StaleVersionError
-        (not stored: another message about that key is the last), PublishDeniedError, or BrokerError when the broker
-        refuses for another reason.
+        (not stored: another message about that key is the last), PublishDeniedError and PublishRefusedError (not
+        stored: the broker does not take it), or BrokerError when it cannot be told what became of it.
         """
 
     @abstractmethod

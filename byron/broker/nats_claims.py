@@ -41,6 +41,9 @@ log = logging.getLogger("byron.broker")
 #: Seconds before the next try when the server refused for a reason that passes, or is away.
 _PAUSE = 0.25
 
+#: Seconds between looks for a claim that a message without an answer may have made: the broker may have it still.
+_LATE = (0.1, 0.4, 1.0, 2.0)
+
 #: Seconds until a bucket that was just made takes messages.
 _MOMENT = 0.01
 
@@ -58,20 +61,54 @@ class NatsClaims:
         self, name: str, holder: str, seconds: float, timeout: float, over: Claim | None, note: str
     ) -> Claim:
         """Claim a name as `Broker.claim` says."""
+        # By this a claim that a try without an answer has made is known again.
+        token = uuid4().hex
+        session: Session | None = None
         try:
             async with asyncio.timeout(timeout):
-                return await self._claim(name, holder, seconds, timeout / TRIES, over, note)
-        except TimeoutError as error:
+                session = await self._link.session()
+                return await self._claim(session, name, holder, token, seconds, timeout / TRIES, over, note)
+        except (TimeoutError, BrokerUnavailableError) as error:
+            if session is not None:
+                # Whoever tries again must not meet what this one may have left.
+                self._link.spawn(self._undo(name, token, seconds))
+            if isinstance(error, BrokerUnavailableError):
+                raise
             raise BrokerUnavailableError("The broker did not confirm the claim in time.") from error
 
+    async def _undo(self, name: str, token: str, seconds: float) -> None:
+        """Free a claim, if this call made it, as soon as the broker is back; a late message may still make it then."""
+        clock = self._link.loop.time
+        deadline = clock() + seconds
+        looks = len(_LATE)
+        while looks and clock() < deadline:
+            try:
+                session = await self._link.session_within(deadline - clock())
+                standing, stands_by = await self._standing(session, name)
+            except BrokerError as error:
+                if not isinstance(error, BrokerUnavailableError):
+                    return
+                await asyncio.sleep(_PAUSE)
+                continue
+            if standing is not None and stands_by == token:
+                await self.release(replace(standing, seconds=seconds))
+                return
+            await asyncio.sleep(_LATE[-looks])
+            looks -= 1
+
     async def _claim(
-        self, name: str, holder: str, seconds: float, patience: float, over: Claim | None, note: str
+        self,
+        session: Session,
+        name: str,
+        holder: str,
+        token: str,
+        seconds: float,
+        patience: float,
+        over: Claim | None,
+        note: str,
     ) -> Claim:
-        # By this a claim that an earlier try without an answer has made is known again.
-        token = uuid4().hex
         body = _body(holder, token, note)
         expected = over.number if over is not None else 0
-        session = await self._link.session()
         while True:
             try:
                 number = await self._put(session, name, body, expected, seconds, patience)

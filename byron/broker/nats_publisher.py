@@ -27,6 +27,7 @@ from byron.exceptions import (
     OutcomeUnknownError,
     PartlyKnownError,
     PublishDeniedError,
+    PublishRefusedError,
     StaleVersionError,
 )
 
@@ -73,7 +74,7 @@ class Publisher:
         if not unique:
             return []
         if len(unique) > LARGEST_BATCH:
-            raise BrokerError(f"{len(unique)} messages do not fit into one batch; at most {LARGEST_BATCH} do.")
+            raise PublishRefusedError(f"{len(unique)} messages do not fit into one batch; at most {LARGEST_BATCH} do.")
         if expected is not None:
             unique = self._conditional(unique, expected)
         clock = asyncio.get_running_loop().time
@@ -92,9 +93,13 @@ class Publisher:
                 problem = error
                 if not unanswered:
                     raise
+            except PublishDeniedError as error:
+                problem = error
+                break
             except NoResponderError as error:
                 problem = error
-                await self._require_log(session, unique[0].subject, start + timeout)
+                if not unanswered:
+                    await self._require_log(session, unique[0].subject, start + timeout)
             except JetStreamError as error:
                 problem = error
                 if not error.passes:
@@ -119,12 +124,14 @@ class Publisher:
             return StaleVersionError(f"Nothing was stored, since what was expected is not so: {problem}")
         if unanswered:
             return OutcomeUnknownError(f"The log may or may not hold what was published: {problem}")
+        if isinstance(problem, PublishDeniedError):
+            return problem
         if isinstance(problem, JetStreamError) and not problem.passes:
-            return BrokerError(f"The broker refused the publish: {problem}")
+            return PublishRefusedError(f"The broker refused the publish: {problem}")
         return BrokerUnavailableError(f"The broker did not take the publish, {TRIES} times: {problem}")
 
     async def _require_log(self, session: Session, subject: str, deadline: float) -> None:
-        """Raise BrokerError when it is for want of a stream that nobody answered a publish."""
+        """Raise PublishRefusedError when it is for want of a stream that nobody answered a publish."""
         try:
             async with asyncio.timeout_at(deadline):
                 if await find(session, f"STREAM.INFO.{self._stream}") is not None:
@@ -134,7 +141,7 @@ class Publisher:
             pass
         except (BrokerUnavailableError, TimeoutError):
             return
-        raise BrokerError(
+        raise PublishRefusedError(
             f"There is no event log for namespace {self._namespace!r}: no stream takes {subject!r}. "
             "Call ensure_log() before publishing."
         )

@@ -19,7 +19,7 @@ from nats.errors import Error as NatsError
 
 from byron.broker.access import Access
 from byron.broker.denials import Denied, publish_denied, subscribe_denied
-from byron.exceptions import BrokerError, BrokerUnavailableError, SubscribeDeniedError
+from byron.exceptions import BrokerError, BrokerUnavailableError, MessageTooLargeError, SubscribeDeniedError
 
 logger = logging.getLogger("byron.broker")
 
@@ -195,8 +195,8 @@ class Session:
 
         The first and the last carry the reply subject. Raises BrokerUnavailableError when the last
         was not sent, UnansweredError when it was and no answer came within `timeout` seconds,
-        PublishDeniedError, SubscribeDeniedError when answers cannot reach this process, and BrokerError for
-        messages that the server would not take.
+        PublishDeniedError, SubscribeDeniedError when answers cannot reach this process, MessageTooLargeError for
+        messages that the server would not take, and BrokerError for those that cannot be sent.
         """
         if self._deaf is not None:
             raise self._deaf
@@ -230,12 +230,12 @@ class Session:
     def _refuse_unsendable(self, request: Request) -> None:
         limit = self.client.max_payload
         if request.size > limit:
-            raise BrokerError(
+            raise MessageTooLargeError(
                 f"The message on {request.subject!r} takes {request.size} bytes; "
                 f"the broker takes at most {limit} (its max_payload)."
             )
         if len(request.subject) + len(self._inbox) > _LONGEST_CONTROL_LINE:
-            raise BrokerError(f"The subject {request.subject[:60]!r}… is too long for the broker.")
+            raise MessageTooLargeError(f"The subject {request.subject[:60]!r}… is too long for the broker.")
 
     def _drop_unsent(self) -> None:
         # A server that stopped reading leaves bytes in this process that would still be sent when it goes on.

@@ -40,7 +40,7 @@ from byron.commands.records import Decision, Record, announced, events_of, kept_
 from byron.conf import byron_settings
 from byron.events.event import Event, Message
 from byron.events.ids import new_id
-from byron.exceptions import BrokerError, BrokerUnavailableError, CommandError, OutcomeUnknownError, SupersededError
+from byron.exceptions import BrokerError, CommandError, OutcomeUnknownError, PartlyKnownError, SupersededError
 from byron.schema.installed import ComponentConfig
 
 log = logging.getLogger("byron.commands")
@@ -147,7 +147,7 @@ class Attempt:
         """Take note that nothing was published, and never will be, by this run."""
         self._may_be_out = False
         # A refusal is this run's own, for a version that is not the last one any more.
-        self.is_lost = self.is_lost or not isinstance(error, BrokerUnavailableError | CommandError)
+        self.is_lost = self.is_lost or isinstance(error, SupersededError | PartlyKnownError)
 
     def settle(self, events: Sequence[Event]) -> None:
         """Take note of the places of what was published."""

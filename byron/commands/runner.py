@@ -35,6 +35,8 @@ from byron.exceptions import (
     CommandError,
     OutcomeUnknownError,
     PartlyKnownError,
+    PublishDeniedError,
+    PublishRefusedError,
     SupersededError,
 )
 from byron.schema.installed import ComponentConfig
@@ -43,6 +45,9 @@ from byron.schema.reads import VERSION, function_arguments
 
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _CORRELATION = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+#: What a broker raises when certainly nothing of a publish is in the log.
+_NOTHING_PUBLISHED = (BrokerUnavailableError, PublishDeniedError, PublishRefusedError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +211,7 @@ class CommandRunner:
                 acknowledged = lock.publish(broker, messages, timeout, only_whole=attempt is not None)
                 if attempt is not None:
                     attempt.require_own(messages[0], acknowledged[0])
-        except (BrokerUnavailableError, CommandError, SupersededError, PartlyKnownError) as error:
+        except (*_NOTHING_PUBLISHED, CommandError, SupersededError, PartlyKnownError) as error:
             # Of no other error it is certain that nothing will be in the log.
             context.claims.release(wait=False)
             if attempt is not None:

@@ -14,7 +14,13 @@ from graphql import build_schema, lexicographic_sort_schema, print_schema
 
 from byron.api.execution import GraphQLService
 from byron.codegen.graphql import graphql_source
-from byron.exceptions import BrokerUnavailableError, OutcomeUnknownError, PublishDeniedError
+from byron.exceptions import (
+    BrokerUnavailableError,
+    MessageTooLargeError,
+    OutcomeUnknownError,
+    PublishDeniedError,
+    PublishRefusedError,
+)
 from byron.testing import GraphQLFailure
 from tests.conftest import add_books
 
@@ -195,6 +201,8 @@ def test_a_command_that_writes_the_cache_fails_and_publishes_nothing(component, 
         (BrokerUnavailableError("down"), "BROKER_UNAVAILABLE"),
         (OutcomeUnknownError("late"), "OUTCOME_UNKNOWN"),
         (PublishDeniedError("no"), "FORBIDDEN_EVENT"),
+        (MessageTooLargeError("too large"), "EVENT_TOO_LARGE"),
+        (PublishRefusedError("no"), "INTERNAL_ERROR"),
     ],
 )
 def test_trouble_with_the_broker_has_a_code_of_its_own(component, monkeypatch, error, code):
@@ -206,6 +214,22 @@ def test_trouble_with_the_broker_has_a_code_of_its_own(component, monkeypatch, e
         add_books(component, "lost")
 
     assert failure.value.code == code
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+@pytest.mark.parametrize(
+    "error", [PublishDeniedError("no"), MessageTooLargeError("too large"), PublishRefusedError("no")], ids=str
+)
+def test_what_a_refused_mutation_has_claimed_is_free_for_the_next_one(component, monkeypatch, error, keyed):
+    publish = component.broker.publish
+    again = component.with_idempotency_key("k") if keyed else component
+    with monkeypatch.context() as patch, pytest.raises(GraphQLFailure):
+        patch.setattr(component.broker, "publish", lambda *given, **options: (_ for _ in ()).throw(error))
+        again.mutate("createAuthor", fullName="Ada")
+    assert component.broker.publish == publish
+
+    assert again.mutate("createAuthor", fullName="Ada")["fullName"] == "Ada"
+    assert [event.name for event in component.events] == ["new.author"]
 
 
 def test_queries_answer_while_the_broker_is_away(component):

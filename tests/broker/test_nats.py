@@ -27,8 +27,10 @@ from byron.exceptions import (
     ConsumerLostError,
     EventError,
     LogMismatchError,
+    MessageTooLargeError,
     OutcomeUnknownError,
     PublishDeniedError,
+    PublishRefusedError,
 )
 from tests.broker.conformance import (
     TIMEOUT,
@@ -145,12 +147,12 @@ class TestPublishing:
     def test_headers_count_towards_the_limit(self, broker: NatsBroker) -> None:
         small = make_message(broker)
         message = Message(subject=small.subject, headers=small.headers, body=b"x" * (1024 * 1024 - 10))
-        with pytest.raises(BrokerError, match="at most 1048576"):
+        with pytest.raises(MessageTooLargeError, match="at most 1048576"):
             broker.publish([message], TIMEOUT)
         assert broker.is_connected()
 
     def test_a_batch_beyond_the_servers_limit_is_refused(self, broker: NatsBroker) -> None:
-        with pytest.raises(BrokerError, match="1001 messages do not fit into one batch; at most 1000 do"):
+        with pytest.raises(PublishRefusedError, match="1001 messages do not fit into one batch; at most 1000 do"):
             broker.publish(make_messages(broker, 1001), TIMEOUT)
         assert len(broker.publish(make_messages(broker, 1000), 20.0)) == 1000
 
@@ -293,6 +295,18 @@ class TestClaims:
             own_broker.claim("n", "me", 60, 0.6)
         assert 0.3 < time.monotonic() - began < 1.5
         own_server.resume()
+
+    def test_a_claim_that_was_not_answered_is_free_once_the_server_is_back(
+        self, own_broker: NatsBroker, own_server: RealServer
+    ) -> None:
+        own_broker.claim("other", "me", 60, TIMEOUT)
+        own_server.pause()
+        with pytest.raises(BrokerUnavailableError):
+            own_broker.claim("n", "me", 60, 0.6)
+        own_server.resume()
+        with NatsBroker(own_broker.namespace, own_server.url) as another:
+            # What was sent may arrive now, and is taken back.
+            eventually(lambda: claim_surely(another, "n", "you").is_own, "the claim to be undone", timeout=8)
 
     def test_a_claim_whose_answer_is_late_is_known_again(self, own_broker: NatsBroker, own_server: RealServer) -> None:
         own_broker.claim("other", "me", 60, TIMEOUT)

@@ -12,6 +12,8 @@ import pytest
 
 from byron.commands.claims import Claims, digest
 from byron.commands.runner import CommandRunner
+from byron.events.codec import encode
+from byron.events.event import Event
 from byron.exceptions import BrokerUnavailableError, CommandError, OutcomeUnknownError
 from byron.testing import GraphQLFailure, event
 
@@ -257,7 +259,8 @@ def test_a_lag_within_bounds_is_fine(component):
 
 def test_events_that_others_handle_are_no_lag(component):
     component.broker.ensure_log()
-    component.publish(event("something.else", id="1"))
+    other = Event(name="something.else", key="1", payload={}, namespace="Perses", source="Other")
+    component.broker.publish([encode(other, b"{}")], 1)
     grow_old(component, 3600)
     assert component.mutate("createAuthor", fullName="Ada")
 
