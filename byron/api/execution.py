@@ -29,15 +29,12 @@ from byron.api.idempotency import fingerprint, key_of, key_refusal, only_mutatio
 from byron.api.limits import check_cost
 from byron.api.masking import BAD_USER_INPUT, METHOD_NOT_ALLOWED, PARSE_FAILED, VALIDATION_FAILED, formatted, refusal_of
 from byron.api.receipts import Receipts
-from byron.commands.idempotency import Attempt, IdempotencyKeys
+from byron.commands.idempotency import ANSWER_TOO_LATE, Attempt, IdempotencyKeys
 from byron.commands.time_limit import TimeLimit
 from byron.conf import byron_settings
 from byron.events.event import Event
 from byron.exceptions import BrokerError, CommandError
 from byron.schema.installed import ComponentConfig
-
-#: The code of an answer that was not put together in time, of what was carried out.
-ANSWER_TOO_LATE = "ANSWER_TOO_LATE"
 
 #: Characters of a document that is kept parsed. Clients repeat short ones; long ones would only fill memory.
 _LONGEST_KEPT = 16 * 1024

@@ -45,6 +45,9 @@ from byron.schema.installed import ComponentConfig
 
 log = logging.getLogger("byron.commands")
 
+#: The code of an operation whose time was up when its events were published.
+ANSWER_TOO_LATE = "ANSWER_TOO_LATE"
+
 IN_USE, REUSED = "IDEMPOTENCY_KEY_IN_USE", "IDEMPOTENCY_KEY_REUSED"
 
 _AT_WORK = "A request with this Idempotency-Key is still being answered, or was cut off. Try again."
@@ -158,6 +161,9 @@ class Attempt:
     def finish(self, body: Mapping[str, Any]) -> None:
         """Keep the answer for the next time; or free the key, when nothing was changed."""
         try:
+            if self._settled is not None and _is_too_late(body):
+                # The record tells that it was decided, and the log that it took effect: the next time it is answered.
+                return
             if self._settled is not None:
                 self._broker.note(self._claim, self._done(self._settled, body).text())
             elif self.known is not None:
@@ -299,3 +305,8 @@ def _life(record: Record) -> float:
         return _time_to_publish() + _MARGIN
     settings = byron_settings()
     return (settings.api_command_timeout or _UNLIMITED) + settings.publish_timeout + _MARGIN
+
+
+def _is_too_late(body: Mapping[str, Any]) -> bool:
+    codes = (error.get("extensions", {}).get("code") for error in body.get("errors", ()))
+    return ANSWER_TOO_LATE in codes

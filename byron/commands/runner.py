@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -48,6 +49,14 @@ _CORRELATION = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 #: What a broker raises when certainly nothing of a publish is in the log.
 _NOTHING_PUBLISHED = (BrokerUnavailableError, PublishDeniedError, PublishRefusedError)
+
+
+#: What a function may raise to end a thread or a process: the request's other commands are to be answered all the same.
+_ENDINGS = (SystemExit, GeneratorExit, asyncio.CancelledError)
+
+
+class CommandEndedError(Exception):
+    """A command raised what ends a thread or a process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +124,8 @@ class CommandRunner:
                 timeout = attempt.time_to_publish(timeout)
         except BaseException as error:
             context.claims.release(wait=not isinstance(error, BrokerUnavailableError))
+            if isinstance(error, _ENDINGS):
+                raise CommandEndedError(f"{command.name} raised {error!r}, which is no way to fail.") from error
             raise
         events = self._publish(context, broker, messages, timeout, lock) if broker is not None else ()
         context.claims.settle(events)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import sqlite3
@@ -230,6 +231,18 @@ def test_what_a_refused_mutation_has_claimed_is_free_for_the_next_one(component,
 
     assert again.mutate("createAuthor", fullName="Ada")["fullName"] == "Ada"
     assert [event.name for event in component.events] == ["new.author"]
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), GeneratorExit()], ids=repr)
+def test_a_command_that_would_end_its_process_fails_and_the_other_ones_are_answered(component, monkeypatch, error):
+    def end(ctx, **arguments):
+        raise error
+
+    monkeypatch.setattr("byron.commands.runner.load_function", lambda *_: end)
+    with pytest.raises(GraphQLFailure) as failure:
+        component.graphql("{ howMany listBooks { id } }")
+
+    assert [each["extensions"]["code"] for each in failure.value.errors] == ["INTERNAL_ERROR"]
 
 
 def test_queries_answer_while_the_broker_is_away(component):

@@ -137,7 +137,7 @@ def test_what_an_answer_still_reads_is_interrupted(component, monkeypatch):
         component.graphql("{ books { nodes { id } totalCount } }")
 
     assert failure.value.code == "TIME_LIMIT"
-    assert str(failure.value) == "The operation took longer than 0.2 seconds; nothing was changed."
+    assert str(failure.value) == "TIME_LIMIT: The operation took longer than 0.2 seconds; nothing was changed."
     assert time.monotonic() - began < 10
     assert component.graphql("{ listBooks { id } }") == {"listBooks": []}
 
@@ -150,6 +150,18 @@ def test_what_was_carried_out_is_never_told_as_if_it_was_not(component, monkeypa
     assert failure.value.code == "ANSWER_TOO_LATE"
     assert "was carried out" in str(failure.value)
     assert [event.payload["full_name"] for event in component.events] == ["Ada"]
+
+
+def test_under_an_idempotency_key_what_was_carried_out_is_answered_the_next_time(component, monkeypatch):
+    again = component.with_idempotency_key("k")
+    with monkeypatch.context() as patch, override_settings(BYRON_API_COMMAND_TIMEOUT=0.2):
+        patch.setattr("byron.api.references.ReferenceLoader.load", lambda *_: spin())
+        with pytest.raises(GraphQLFailure) as failure:
+            again.mutate("createAuthor", fullName="Ada")
+    assert failure.value.code == "ANSWER_TOO_LATE"
+
+    assert again.mutate("createAuthor", fullName="Ada")["fullName"] == "Ada"
+    assert len(component.events) == 1
 
 
 def test_a_publication_is_not_interrupted_and_its_time_does_not_count(component, monkeypatch):
