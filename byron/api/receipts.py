@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from time import time
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -33,7 +34,7 @@ log = logging.getLogger("byron.api")
 
 RECEIPT_HEADER, AFTER_HEADER, CONSISTENCY_HEADER = "Byron-Receipt", "Byron-After", "Byron-Consistency"
 
-#: Seconds that a browser keeps its receipt: longer than a Sink is behind when all is well.
+#: Seconds that a browser waits for what it was told of: longer than a Sink is behind when all is well.
 _COOKIE_AGE = 60
 
 _MESSAGES = {
@@ -73,7 +74,7 @@ class Receipts:
             for receipt in receipts
             if receipt.namespace.lower() == self._namespace.lower()
             for each in receipt.events
-            if each.name in handled
+            if each.concerns(handled)
         }
         if not positions:
             return Waited()
@@ -123,8 +124,9 @@ def give(receipt: Receipt, request: HttpRequest, response: HttpResponse) -> None
     settings = byron_settings()
     response[RECEIPT_HEADER] = sealed(receipt)
     if settings.receipt_cookie:
-        earlier = _from_cookie(request)
-        kept = receipt if earlier is None or earlier.namespace != receipt.namespace else earlier.joined(receipt)
+        earlier, kept = _from_cookie(request), receipt.told(time())
+        if earlier is not None and earlier.namespace == kept.namespace:
+            kept = earlier.joined(kept)
         response.set_cookie(
             settings.receipt_cookie,
             sealed(kept),
@@ -145,10 +147,15 @@ def _receipts(request: HttpRequest) -> list[Receipt]:
 
 
 def _from_cookie(request: HttpRequest) -> Receipt | None:
+    """Return what a browser was told of within the last minute.
+
+    Not less of it once this component has applied that: the cookie goes to others as well.
+    """
     settings = byron_settings()
     text = request.COOKIES.get(settings.receipt_cookie, "") if settings.receipt_cookie else ""
     try:
-        return Receipt.opened(text, settings.receipt_secret) if text else None
+        # A mutation renews the cookie, so the browser cannot tell how old its parts are.
+        return Receipt.opened(text, settings.receipt_secret).since(time() - _COOKIE_AGE) if text else None
     except ReceiptError:
         # Of an earlier key or version: the client cannot help it.
         return None

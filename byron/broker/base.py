@@ -125,7 +125,10 @@ class Listener(Closing):
 
 
 class Broker(Closing):
-    """One namespace's event log. Thread-safe; one per process and namespace is enough."""
+    """One namespace's event log. Thread-safe; one per process and namespace is enough.
+
+    Whoever has only so much time asks inside of `answers_within` (`byron/broker/patience.py`).
+    """
 
     #: Whether the log outlives the process.
     supports_persistence: bool = False

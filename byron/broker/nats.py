@@ -23,6 +23,7 @@ from byron.broker.nats_publisher import Publisher
 from byron.broker.nats_reading import is_restricted, read_at, search
 from byron.broker.nats_session import Session, public_addresses
 from byron.broker.nats_signals import NatsListener, send_signal
+from byron.broker.patience import patience
 from byron.events.codec import message_id
 from byron.events.event import Message, StoredMessage
 from byron.events.subjects import (
@@ -97,8 +98,9 @@ class NatsBroker(Broker):
             return self._link, self._publisher
 
     def _call(self, function: Callable[..., Coroutine[Any, Any, T]], *arguments: object) -> T:
+        """Ask the broker something, for as long as the caller has patience."""
         link, _ = self._connection()
-        return link.call(function(*arguments))
+        return link.call(_within(patience(), function, *arguments))
 
     async def _session(self) -> Session:
         return await self._connection()[0].session()
@@ -174,8 +176,7 @@ class NatsBroker(Broker):
         return link.call(claims.claim(name, holder, seconds, timeout, over, note))
 
     def claim_age(self, claim: Claim) -> float:
-        link, claims = self._claims()
-        return link.call(claims.age(claim))
+        return self._call(self._claims()[1].age, claim)
 
     def note(self, claim: Claim, text: str) -> None:
         link, claims = self._claims()
@@ -325,6 +326,14 @@ class NatsBroker(Broker):
             link, self._link = self._link, None
         if link is not None:
             link.close()
+
+
+async def _within(seconds: float | None, function: Callable[..., Coroutine[Any, Any, T]], *arguments: object) -> T:
+    try:
+        async with asyncio.timeout(seconds):
+            return await function(*arguments)
+    except TimeoutError as error:
+        raise BrokerUnavailableError("The broker did not answer in time.") from error
 
 
 _brokers: weakref.WeakSet[NatsBroker] = weakref.WeakSet()

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 
+from byron.broker.patience import answers_within
+from byron.conf import byron_settings
 from byron.exceptions import BrokerUnavailableError
 
 #: Seconds: what has not been answered by then is not answered soon. A publish takes some milliseconds.
@@ -66,11 +68,15 @@ class Bulkhead:
 
     @contextmanager
     def broker_wait(self) -> Iterator[None]:
-        """Take a place to wait for the broker. Raises BrokerUnavailableError when there is none."""
+        """Take a place to wait for the broker, for as long as publishing may take.
+
+        Raises BrokerUnavailableError when there is none; so does what is asked of the broker once that time is over.
+        """
         with self.place() as admitted:
             if not admitted:
                 raise BrokerUnavailableError("The broker keeps too many others waiting; nothing was sent.")
-            yield
+            with answers_within(byron_settings().publish_timeout):
+                yield
 
     def _enter(self, thread: int) -> bool:
         with self._changed:

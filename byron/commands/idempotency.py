@@ -35,8 +35,9 @@ from msgspec.structs import replace
 
 from byron.broker.base import Acknowledgement, Broker, Claim
 from byron.broker.connection import broker_for
+from byron.broker.patience import answers_within
 from byron.commands.bulkhead import BULKHEAD, WAITS
-from byron.commands.records import Decision, Record, announced, events_of, kept_body, mark_of
+from byron.commands.records import Announced, Decision, Record, announced, events_of, kept_body, mark_of
 from byron.conf import byron_settings
 from byron.events.event import Event, Message
 from byron.events.ids import new_id
@@ -248,7 +249,8 @@ class IdempotencyKeys:
                 return attempt
             record = Record.read(standing.note)
             if standing.number != number:
-                number, since = standing.number, monotonic() - broker.claim_age(standing)
+                with answers_within(byron_settings().publish_timeout):
+                    number, since = standing.number, monotonic() - broker.claim_age(standing)
             if monotonic() - since > _life(record):
                 log.warning("component=%s takes over an idempotency key state=%s", self._config.label, record.state)
                 taken = Record(state="begun", first=record.first, decisions=record.decisions)
@@ -275,16 +277,27 @@ class IdempotencyKeys:
     def _published(broker: Broker, record: Record) -> Decision | None:
         """Return the decision whose events the log has, with their places."""
         for decision in record.decisions:
-            places = [broker.find(each.subject, each.id, decision.after) for each in decision.events[:1]]
-            stored = broker.get(places[0]) if places and places[0] is not None else None
+            places = _places(broker, decision.events[:1], decision.after)
+            with answers_within(byron_settings().publish_timeout):
+                stored = broker.get(places[0]) if places and places[0] is not None else None
             if decision.events and (stored is None or mark_of(stored) != decision.mark):
                 continue
-            places += [broker.find(each.subject, each.id, decision.after) for each in decision.events[1:]]
+            places += _places(broker, decision.events[1:], decision.after)
             # A replica may not have all of them yet.
             known = [replace(each, position=at) for each, at in zip(decision.events, places, strict=True) if at]
             if len(known) == len(decision.events):
                 return replace(decision, events=tuple(known))
         return None
+
+
+def _places(broker: Broker, events: Sequence[Announced], after: int) -> list[int | None]:
+    """Return where in the log events are, beyond a position; None for those that are not."""
+    found = []
+    for each in events:
+        # The time is for each of them: for all of many events together it might never do.
+        with answers_within(byron_settings().publish_timeout):
+            found.append(broker.find(each.subject, each.id, after))
+    return found
 
 
 def record_name(component: str, user: Any, key: str) -> str:

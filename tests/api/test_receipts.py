@@ -251,6 +251,37 @@ def test_browsers_may_keep_receipts_in_a_cookie(client, component):
     assert "extensions" not in ask(client, READ).json()
 
 
+def test_a_cookie_holds_the_receipts_of_the_last_minute(client, component, monkeypatch):
+    clock = 1_000_000.0
+    monkeypatch.setattr(receipts, "time", lambda: clock)
+    with override_settings(BYRON_RECEIPT_COOKIE="byron"):
+        add(client)
+        park(component, "parked")
+        clock += 50
+        ask(client, 'mutation { createAuthor(fullName: "Bob") { id } }')
+        component.settle()
+        assert [each.position for each in Receipt.opened(client.cookies["byron"].value, "tests only").events] == [1, 2]
+        assert ask(client, READ).json()["extensions"]["byron"]["reason"] == "parked"
+        clock += 11
+        # The browser has renewed the cookie; what is parked is older than a minute.
+        assert ask(client, READ).json() == {"data": FOUND}
+        ask(client, 'mutation { createAuthor(fullName: "Cid") { id } }')
+        assert [each.position for each in Receipt.opened(client.cookies["byron"].value, "tests only").events] == [2, 3]
+
+
+def test_a_receipt_of_too_many_names_is_waited_for(client, component):
+    add(client)
+    happened = [
+        Event(name=f"some.name.{at}", key=str(at), payload={}, namespace="Perses", source="X", position=1)
+        for at in range(1000)
+    ]
+    receipt = Receipt.of("Perses", happened).sealed("tests only")
+
+    assert ask(client, READ, receipt).json()["extensions"]["byron"]["reason"] == "pending"
+    component.settle()
+    assert ask(client, READ, receipt).json() == {"data": FOUND}
+
+
 def test_no_cookie_is_set_unless_it_is_wanted(client, component):
     add(client)
     assert not client.cookies

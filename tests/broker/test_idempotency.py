@@ -110,3 +110,27 @@ def test_of_two_runs_the_log_has_one(keys: IdempotencyKeys, own_broker: NatsBrok
 
     assert [each.id for each in again.events] == [each.id for each in late]
     assert own_broker.log_info().last == 3
+
+
+@pytest.mark.parametrize("question", ["find", "get", "claim_age"])
+def test_a_key_is_not_looked_after_for_longer_than_a_mutation_may_take(
+    keys: IdempotencyKeys,
+    own_broker: NatsBroker,
+    own_server: RealServer,
+    monkeypatch: pytest.MonkeyPatch,
+    question: str,
+) -> None:
+    messages = decide(own_broker, begin(keys), 1)
+    if question == "get":
+        own_broker.publish(messages, TIMEOUT)
+    ask, began = getattr(own_broker, question), []
+
+    def ask_in_vain(*arguments: object) -> object:
+        own_server.pause()
+        began.append(time.monotonic())
+        return ask(*arguments)
+
+    monkeypatch.setattr(own_broker, question, ask_in_vain)
+    with pytest.raises(BrokerUnavailableError):
+        keys.begin("k1", None, "asked")
+    assert time.monotonic() - began[0] < 2.5
