@@ -8,6 +8,7 @@ import pytest
 
 from byron.api.health import probes
 from byron.conf import byron_settings
+from byron.events.event import Event
 from byron.schema.installed import ComponentConfig, installed_component
 from byron.testing.component import ComponentUnderTest
 from tests import mongodb
@@ -53,6 +54,13 @@ def everything() -> dict[str, object]:
         "books": [],
         "userID": "ä .*>",
     }
+
+
+def publish_foreign(component: ComponentUnderTest, *events: Event) -> None:
+    """Put events into the log that the component neither handles nor declares."""
+    component.broker.ensure_log()
+    for each in events:
+        component.broker.publish([component._payloads.write(component._completed(each))], 1)
 
 
 def add_books(component: ComponentUnderTest, *titles: str, genre: str = "POETRY", author: str = "a1") -> list[str]:

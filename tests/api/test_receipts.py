@@ -21,6 +21,7 @@ from byron.events.event import Event
 from byron.events.receipt import Receipt
 from byron.events.subjects import applied_topic
 from byron.testing import event
+from tests.conftest import publish_foreign
 
 URL = "/graphql/"
 ADD = 'mutation { createAuthor(fullName: "Ada") { id } }'
@@ -63,7 +64,8 @@ def test_a_refused_mutation_gives_no_receipt(client, component):
 def test_a_conflict_gives_the_receipt_of_what_was_in_between(client, component):
     component.publish(event("shelf.made", id="s1", label="top", count=0))
     component.settle()
-    component.publish(event("shelf.painted", id="s1"), event("shelf.filled", id="s1", count=3), event("x.y", id="s1"))
+    events = event("shelf.painted", id="s1"), event("shelf.filled", id="s1", count=3), event("x.y", id="s1")
+    publish_foreign(component, *events)
     change = 'mutation { changeShelf(id: "s1", count: 1, version: "1") { version } }'
 
     behind = ask(client, change)

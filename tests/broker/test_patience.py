@@ -22,6 +22,7 @@ from byron.testing import GraphQLFailure, event
 from byron.testing.component import ComponentUnderTest
 from tests.broker.conformance import TIMEOUT
 from tests.broker.conftest import RealServer
+from tests.conftest import publish_foreign
 
 pytestmark = pytest.mark.broker
 
@@ -76,7 +77,7 @@ def shelf(
     """A shelf, and a log at a real server with one more event about it that the Cache has not applied."""
     component.publish(event("shelf.made", id="s1", label="top", count=0))
     component.settle()
-    component.publish(event("shelf.painted", id="s1"))
+    publish_foreign(component, event("shelf.painted", id="s1"))
     with NatsBroker(library.component.namespace, own_server.url) as broker:
         broker.ensure_log()
         for each in component.broker.messages:

@@ -12,10 +12,9 @@ import pytest
 
 from byron.commands.claims import Claims, digest
 from byron.commands.runner import CommandRunner
-from byron.events.codec import encode
-from byron.events.event import Event
 from byron.exceptions import BrokerUnavailableError, CommandError, OutcomeUnknownError
 from byron.testing import GraphQLFailure, event
+from tests.conftest import publish_foreign
 
 TAKEN = 'Author with fullName "Ada" already exists.'
 
@@ -259,8 +258,7 @@ def test_a_lag_within_bounds_is_fine(component):
 
 def test_events_that_others_handle_are_no_lag(component):
     component.broker.ensure_log()
-    other = Event(name="something.else", key="1", payload={}, namespace="Perses", source="Other")
-    component.broker.publish([encode(other, b"{}")], 1)
+    publish_foreign(component, event("something.else", id="1"))
     grow_old(component, 3600)
     assert component.mutate("createAuthor", fullName="Ada")
 

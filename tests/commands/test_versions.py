@@ -11,6 +11,7 @@ from byron.events.subjects import slot_of
 from byron.models import ParkedEvent
 from byron.sink.triage import Selection, discard_parked, parked_events
 from byron.testing import GraphQLFailure, event
+from tests.conftest import publish_foreign
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ def test_payloads_have_no_version(shelf):
 
 def test_a_version_that_was_overtaken_is_a_conflict(shelf):
     shelf.mutate("changeShelf", id="s1", count=1, version="1")
-    told = 'Shelf "s1" has changed since version 1; read it again. Nothing was changed.'
+    told = 'CONFLICT: Shelf "s1" has changed since version 1; read it again. Nothing was changed.'
     # By the broker, while the Cache does not know; by the Cache, once it does.
     assert refused(shelf, "changeShelf", id="s1", count=2, version="1") == ("CONFLICT", told)
     assert refused(shelf, "fillShelf", id="s1", by=1, version="1")[0] == "CONFLICT"
@@ -207,7 +208,7 @@ def test_the_function_and_hooks_are_not_given_the_version(shelf):
 
 
 def test_events_that_are_not_handled_change_no_version(shelf):
-    shelf.publish(event("shelf.painted", id="s1"), event("shelf.dusted", id="s1"))
+    publish_foreign(shelf, event("shelf.painted", id="s1"), event("shelf.dusted", id="s1"))
     shelf.settle()
     assert version(shelf) == "1"
     changed = shelf.mutate("changeShelf", id="s1", count=1, version="1")
@@ -218,12 +219,13 @@ def test_events_that_are_not_handled_change_no_version(shelf):
 
 
 def test_an_event_that_is_handled_among_those_that_are_not_is_a_conflict(shelf):
-    shelf.publish(event("shelf.painted", id="s1"), event("shelf.filled", id="s1", count=3), event("x.y", id="s1"))
+    events = event("shelf.painted", id="s1"), event("shelf.filled", id="s1", count=3), event("x.y", id="s1")
+    publish_foreign(shelf, *events)
     assert refused(shelf, "changeShelf", id="s1", count=1, version="1")[0] == "CONFLICT"
 
 
 def test_an_event_that_comes_between_the_questions_is_a_conflict(shelf):
-    shelf.publish(event("shelf.painted", id="s1"))
+    publish_foreign(shelf, event("shelf.painted", id="s1"))
     broker, ask = shelf.broker, shelf.broker.first_of
 
     def late(key, events, after):
@@ -280,6 +282,6 @@ def test_an_aliased_mutation_twice_in_one_request_is_refused_the_second_time(she
 
 
 def test_examples_are_given_the_version_that_stands(component):
-    component.examples(skip=["closeLibrary", "trouble.made", "shelf.dropped", "dropShelf"])
+    component.examples(skip=["closeLibrary", "trouble.made", "shelf.dropped", "dropShelf", "new.author"])
     # Nothing tells the shape of this event, so it is that of the command, which was not refused.
     assert "shelf.filled" in [each.name for each in component.events]
