@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 import urllib.request
@@ -17,8 +18,8 @@ from tests.processes import System, byron_admin, free_port, system, wait_for
 
 pytestmark = pytest.mark.broker
 
-#: How many increments there are, of all threads together. Raise it to 1,000 by hand.
-INCREMENTS = 100
+#: How many increments there are, of all threads together. INCREMENTS=1000 for the long run.
+INCREMENTS = int(os.environ.get("INCREMENTS", "100"))
 THREADS = 8
 PROCESSES = 2
 
