@@ -50,7 +50,6 @@ _CORRELATION = re.compile(r"[A-Za-z0-9._-]{1,128}")
 #: What a broker raises when certainly nothing of a publish is in the log.
 _NOTHING_PUBLISHED = (BrokerUnavailableError, PublishDeniedError, PublishRefusedError)
 
-
 #: What a function may raise to end a thread or a process: the request's other commands are to be answered all the same.
 _ENDINGS = (SystemExit, GeneratorExit, asyncio.CancelledError)
 

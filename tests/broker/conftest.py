@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 
+from byron.broker.nats import NatsBroker
 from byron.broker.server import find_binary
 from tests.broker.conformance import eventually
 from tests.processes import free_port
@@ -103,6 +104,13 @@ def own_server(tmp_path: Path) -> Iterator[RealServer]:
     server.start()
     yield server
     server.end()
+
+
+@pytest.fixture
+def own_broker(own_server: RealServer, namespace: str) -> Iterator[NatsBroker]:
+    with NatsBroker(namespace, own_server.url) as broker:
+        broker.ensure_log()
+        yield broker
 
 
 @pytest.fixture

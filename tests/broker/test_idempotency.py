@@ -24,13 +24,6 @@ pytestmark = pytest.mark.broker
 
 
 @pytest.fixture
-def own_broker(own_server: RealServer, namespace: str) -> Iterator[NatsBroker]:
-    with NatsBroker(namespace, own_server.url) as broker:
-        broker.ensure_log()
-        yield broker
-
-
-@pytest.fixture
 def keys(library: ComponentConfig, own_broker: NatsBroker) -> Iterator[IdempotencyKeys]:
     with use_broker(library.component.namespace, own_broker), override_settings(BYRON_PUBLISH_TIMEOUT=1.0):
         yield IdempotencyKeys(library)

@@ -58,13 +58,6 @@ def broker(empty_broker: NatsBroker) -> NatsBroker:
     return empty_broker
 
 
-@pytest.fixture
-def own_broker(own_server: RealServer, namespace: str) -> Iterator[NatsBroker]:
-    with NatsBroker(namespace, own_server.url) as broker:
-        broker.ensure_log()
-        yield broker
-
-
 class TestNatsBroker(BrokerConformance):
     pass
 

@@ -27,13 +27,6 @@ from tests.conftest import publish_foreign
 pytestmark = pytest.mark.broker
 
 
-@pytest.fixture
-def own_broker(own_server: RealServer, namespace: str) -> Iterator[NatsBroker]:
-    with NatsBroker(namespace, own_server.url) as broker:
-        broker.ensure_log()
-        yield broker
-
-
 ASKING: dict[str, Callable[[NatsBroker], object]] = {
     "ensure_log": lambda broker: broker.ensure_log(),
     "last_of": lambda broker: broker.last_of("k"),

@@ -19,7 +19,8 @@ from byron.exceptions import BrokerPermissionError, CacheError
 from byron.models import OutboxMessage, ParkedEvent, SinkMember
 from byron.sink.membership import Membership
 from byron.sink.parking import Problem, make_due
-from byron.sink.rebuild import NewlyParkedError, Replayer, rebuild
+from byron.sink.rebuild import NewlyParkedError, rebuild
+from byron.sink.replay import Replayer
 from tests.conftest import add_books
 from tests.processes import wait_for
 
@@ -228,7 +229,8 @@ def test_events_that_only_the_rebuild_cannot_apply_keep_it_from_being_switched_t
 
 def test_an_event_that_fails_among_the_last_ones_keeps_a_rebuild_from_being_switched_to(bench, failures, monkeypatch):
     monkeypatch.setattr("byron.sink.parking.byron_settings", quick_retries)
-    monkeypatch.setattr("byron.sink.rebuild.byron_settings", two_at_a_time)
+    for module in ("rebuild", "replay"):
+        monkeypatch.setattr(f"byron.sink.{module}.byron_settings", two_at_a_time)
     for identity in "abcd":
         bench.author(identity)
     bench.run().release()
@@ -352,7 +354,7 @@ def test_where_there_is_one_reader_a_second_rebuild_is_refused(component, librar
 def test_a_rebuild_whose_reader_says_too_soon_that_nothing_is_left_reads_on(bench, failures, monkeypatch, tmp_path):
     for identity in "abc":
         bench.author(identity)
-    monkeypatch.setattr("byron.sink.rebuild.byron_settings", one_at_a_time)
+    monkeypatch.setattr("byron.sink.replay.byron_settings", one_at_a_time)
     monkeypatch.setattr(MemoryConsumer, "pending", lambda consumer: 0)
 
     call_command("rebuildcache", "library", "--until", "2", "--into", f"sqlite:///{tmp_path}/then.sqlite3")

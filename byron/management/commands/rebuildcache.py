@@ -24,7 +24,8 @@ from byron.exceptions import ByronError
 from byron.management.preparation import require_components
 from byron.project import database_of
 from byron.schema.installed import ComponentConfig
-from byron.sink.rebuild import Rebuilt, Replay, rebuild, replay_into
+from byron.sink.rebuild import Rebuilt, rebuild, replay_into
+from byron.sink.replay import Replay
 
 log = logging.getLogger("byron.sink")
 
