@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from byron.broker.base import Acknowledgement
@@ -13,6 +13,9 @@ from byron.testing.failures import SystemFailure
 
 #: How many events may come of one that have, among their causes, an event of the same name and component.
 MOST = 300
+
+#: Seconds that a log in memory is given to take a message.
+_PATIENCE = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,12 @@ class LogUnderTest(MemoryBroker):
     def __init__(self, namespace: str) -> None:
         super().__init__(namespace)
         self._watch = CascadeWatch()
+
+    def put(self, messages: Sequence[Message]) -> None:
+        """Append messages, as components of the namespace do."""
+        self.ensure_log()
+        for message in messages:
+            self.publish([message], _PATIENCE)
 
     def _append(self, message: Message) -> Acknowledgement:
         self._watch.see(message.headers)

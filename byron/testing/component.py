@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import copy
-from dataclasses import replace
 from datetime import datetime
 from itertools import count
 from typing import Any, Self
@@ -14,43 +13,36 @@ from django.http import HttpRequest
 
 from byron.api.execution import GraphQLService
 from byron.broker.connection import use_broker
-from byron.broker.memory import MemoryBroker
 from byron.cache.checkpoint import last_position
 from byron.cache.roles import Role, acting_as
 from byron.commands.user import User
 from byron.events.clock import stopped_at
-from byron.events.codec import message_id
 from byron.events.event import Event
 from byron.events.ids import chosen_ids
-from byron.events.payloads import PayloadCodec
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Component
-from byron.schema.problems import did_you_mean
 from byron.sink.runner import Sink
 from byron.testing.cascades import LogUnderTest
-from byron.testing.commands import Commands, as_json
-from byron.testing.events import as_news, require_event
+from byron.testing.commands import as_json
 from byron.testing.examples import run_examples
 from byron.testing.failures import GraphQLFailure
-from byron.testing.scenario import Scenario
+from byron.testing.subject import Subject
 from byron.testing.survival import Survival
 
-#: Seconds that the log in memory is given to take a message.
-_PATIENCE = 1.0
 
-
-class ComponentUnderTest(Commands):
+class ComponentUnderTest(Subject):
     """One component, as its clients and its log see it. Each process's role holds here too."""
 
-    def __init__(self, config: ComponentConfig, broker: MemoryBroker | None = None) -> None:
+    def __init__(
+        self, config: ComponentConfig, broker: LogUnderTest | None = None, names: Collection[str] | None = None
+    ) -> None:
         """Prepare a component with a log of its own, unless a broker is given that others share."""
-        super().__init__(config)
         self.broker = LogUnderTest(config.component.namespace) if broker is None else broker
+        super().__init__(config, self.broker, names)
         self._service = _service(config)
         self._sink = Sink(config, lambda: self.broker)
         self._user: User | None = None
         self._headers: dict[str, str] = {}
-        self._payloads = PayloadCodec(config.component)
 
     @contextmanager
     def connected(self) -> Iterator[Self]:
@@ -115,14 +107,6 @@ class ComponentUnderTest(Commands):
         data: dict[str, Any] = answer.body["data"]
         return data
 
-    def given(self, *events: Event) -> Scenario:
-        """Put events into the log, as their components would, and apply them: what was before."""
-        return Scenario(self, events)
-
-    def when(self, what: str | Event, /, **arguments: Any) -> Scenario:
-        """Run a command, or have an event arrive; what must come of it is said by the scenario's `then`."""
-        return Scenario(self, ()).when(what, **arguments)
-
     def examples(self, *, skip: Collection[str] = ()) -> list[str]:
         """Run the generated example of every event and every command; return their names.
 
@@ -130,37 +114,6 @@ class ComponentUnderTest(Commands):
         AssertionError, which lists it. `skip` names those that no example can fit.
         """
         return run_examples(self, skip)
-
-    def publish(self, *events: Event) -> None:
-        """Put events into the log, as their components would; made by `byron.testing.event`.
-
-        The same one may happen several times. Raises EventError for one that breaks what this component's schema.yaml
-        says of it, LookupError for one that is neither handled nor declared, and ValueError for one that was read
-        from the log.
-        """
-        known = self._event_names()
-        for each in events:
-            if require_event(each).name not in known:
-                hint = did_you_mean(each.name, known)
-                raise LookupError(f"Nobody here handles or declares an event {each.name!r}{hint}")
-        self.broker.ensure_log()
-        for each in events:
-            news = as_news(each, {message_id(message) for message in self.broker.messages})
-            self.broker.publish([self._payloads.write(self._completed(news))], _PATIENCE)
-
-    def _event_names(self) -> set[str]:
-        """The names of the events that can be published: those that somebody may take notice of."""
-        return {*self.config.component.handlers, *self.config.component.events}
-
-    def _completed(self, sparse: Event) -> Event:
-        component = self.config.component
-        return replace(
-            sparse,
-            key=sparse.key or self._payloads.key(sparse.name, sparse.payload),
-            namespace=sparse.namespace or component.namespace,
-            source=sparse.source or component.name,
-            version=self._payloads.version(sparse.name),
-        )
 
     def forget_pending(self) -> None:
         """Remove from the log what is not applied yet, such as an event that a handler fails on."""
@@ -187,11 +140,6 @@ class ComponentUnderTest(Commands):
         """
         __tracebackhide__ = True
         Survival(self.config, self.broker, events, across_keys=across_keys).check(examples=examples, seed=seed)
-
-    @property
-    def events(self) -> list[Event]:
-        """Everything that was emitted, in order."""
-        return [self._payloads.read(message) for message in self.broker.messages]
 
 
 _services: dict[str, tuple[Component, GraphQLService]] = {}

@@ -45,6 +45,11 @@ class Members(Generic[C]):
             )
 
 
+def event_names(configs: Iterable[ComponentConfig]) -> set[str]:
+    """Return the names of the events that some of these components handle or declare."""
+    return {name for config in configs for name in (*config.component.handlers, *config.component.events)}
+
+
 class Reader:
     """Reads the messages of the log as the component that emitted them declares their payloads."""
 

@@ -36,6 +36,18 @@ def pytest_configure(config: pytest.Config) -> None:
         "real(patience=30): run the fixture `system` on the project's own processes and a real nats-server; "
         "starting, and coming to rest, may take so many seconds.",
     )
+    config.addinivalue_line("markers", "also_real(patience=30): run the test in this process, and again as `real`.")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make two tests of one that is marked `also_real`: `-m real` and `-m "not real"` choose between them."""
+    marker = metafunc.definition.get_closest_marker("also_real")
+    if marker is None:
+        return
+    if "system" not in metafunc.fixturenames:
+        pytest.fail(f"{metafunc.definition.nodeid}: `also_real` is for tests of the fixture `system`.", pytrace=False)
+    real = pytest.param("real", marks=pytest.mark.real(*marker.args, **marker.kwargs))
+    metafunc.parametrize("system", ["in process", real], indirect=True)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from byron.broker.nats import NatsBroker
 from byron.broker.server import find_binary
-from byron.events.event import StoredMessage
+from byron.events.event import Message, StoredMessage
 from byron.events.subjects import split_subject
 from byron.testing.cascades import CascadeWatch
 from byron.testing.processes import Process, ProcessGroup
@@ -21,6 +21,9 @@ ports_file_dir: {directory}
 jetstream {{ store_dir: {store} }}
 authorization {{ user: byron, password: {password} }}
 """
+
+#: Seconds that the server may take for a message.
+_PATIENCE = 10.0
 
 
 class RealBroker:
@@ -58,9 +61,20 @@ class RealLog:
     def __init__(self, namespace: str, url: str) -> None:
         self.broker = NatsBroker(namespace, url)
         self.broker.ensure_log()
-        self.messages: list[StoredMessage] = []
+        self._messages: list[StoredMessage] = []
         self._read = 0
         self._watch = CascadeWatch()
+
+    @property
+    def messages(self) -> Sequence[StoredMessage]:
+        """Everything that it holds at the moment, in order. Raises as `read` does."""
+        self.read()
+        return self._messages
+
+    def put(self, messages: Sequence[Message]) -> None:
+        """Append messages, as components of the namespace do. Raises BrokerError."""
+        for message in messages:
+            self.broker.publish([message], _PATIENCE)
 
     def read(self) -> int:
         """Read what is new and return the last position. Raises SystemFailure for an endless cascade."""
@@ -68,11 +82,11 @@ class RealLog:
         for position in range(self._read + 1, last + 1):
             message = self.broker.get(position)
             if message is not None:
-                self.messages.append(message)
+                self._messages.append(message)
                 self._watch.see(message.headers)
             self._read = position
         return last
 
     def of(self, events: Collection[str], *, after: int = 0) -> list[StoredMessage]:
         """Return the messages read so far, beyond a position, that carry one of these events."""
-        return [each for each in self.messages if each.position > after and split_subject(each.subject)[3] in events]
+        return [each for each in self._messages if each.position > after and split_subject(each.subject)[3] in events]

@@ -13,33 +13,44 @@ from django.urls import reverse
 
 from byron.broker.ports import free_port
 from byron.commands.user import User
-from byron.events.event import Event, StoredMessage
-from byron.events.payloads import PayloadCodec
+from byron.events.codec import decode
+from byron.events.event import StoredMessage
 from byron.schema.installed import ComponentConfig
-from byron.testing.commands import Commands, as_json
+from byron.testing.commands import as_json
 from byron.testing.failures import ComponentDown, GraphQLFailure, SystemFailure
+from byron.testing.patience import Patience
 from byron.testing.processes import Process, ProcessGroup
 from byron.testing.progress import Progress, read_progress
 from byron.testing.real_broker import RealLog
 from byron.testing.real_places import Places
 from byron.testing.real_users import user_header
+from byron.testing.subject import Subject
 
 _HOST = "127.0.0.1"
+#: What a component in the test's own process has besides.
+_IN_PROCESS = frozenset({"broker", "choose_ids", "examples", "forget_pending", "stop_clock", "survives"})
 #: What Django's server says of a port that another process has taken since it was found free.
 _TAKEN = "port is already in use"
 
 
-class RealComponent(Commands):
-    """One component in processes of its own, as its clients see it."""
+class RealComponent(Subject):
+    """One component in processes of its own, as its clients and its log see it."""
 
     def __init__(
-        self, config: ComponentConfig, places: Places, group: ProcessGroup, log: RealLog, url: str, patience: float
+        self,
+        config: ComponentConfig,
+        places: Places,
+        group: ProcessGroup,
+        log: RealLog,
+        url: str,
+        patience: Patience,
+        names: Collection[str],
     ) -> None:
-        super().__init__(config)
-        self._places, self._group, self._log, self._patience = places, group, log, patience
+        """Prepare a component whose broker is at a URL, and which may be told of events by these names."""
+        super().__init__(config, log, names)
+        self._places, self._group, self._messages, self._patience = places, group, log, patience
         self._environment = places.environment(url)
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        self._payloads = PayloadCodec(config.component)
         self._prefix = reverse("healthz").removesuffix("healthz")
         self._running = _Running()
 
@@ -47,10 +58,13 @@ class RealComponent(Commands):
     def label(self) -> str:
         return self.config.label
 
-    @property
-    def broker(self) -> Any:
-        """The log's broker, for what the test itself publishes."""
-        return self._log.broker
+    def __getattr__(self, name: str) -> Any:
+        if name in _IN_PROCESS:
+            raise AttributeError(
+                f"`{name}` is for tests in one process; {self.label} runs in processes of its own, since this test is "
+                "marked `real`."
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     @property
     def is_down(self) -> bool:
@@ -98,11 +112,58 @@ class RealComponent(Commands):
             raise SystemFailure(f"{self.label} answered with status {status}, and not with GraphQL: {start}") from error
         return data
 
-    @property
-    def events(self) -> list[Event]:
-        """Everything that was emitted in this component's namespace, in order."""
-        self._log.read()
-        return [self._payloads.read(message) for message in self._log.messages]
+    def settle(self) -> int:
+        """Wait until this component has applied what the log holds for it; return how many events since the last time.
+
+        Its own cascades are included; other components go on as they like. Nothing is waited for while it is down.
+        Raises SystemFailure.
+        """
+        if self.is_down:
+            return 0
+        self._patience.wait(self._is_settled, f"{self.label} to apply everything", self.describe_pending)
+        return self.count_applied()
+
+    def _is_settled(self) -> bool:
+        self._messages.read()
+        if not self.is_idle():
+            return False
+        # What was in its outbox a moment ago is in the log by now.
+        self._messages.read()
+        return self.is_idle()
+
+    def is_idle(self) -> bool:
+        """Whether it has applied the log, as far as that was read, and has nothing left to emit.
+
+        Raises SystemFailure for a parked event.
+        """
+        progress = self.progress()
+        for event in progress.aside:
+            if event.is_parked:
+                raise SystemFailure(f"{self.label} has parked an event: {event}.\n{event.traceback}")
+        return not progress.aside and not progress.waiting and not self.to_apply(after=progress.position)
+
+    def count_applied(self) -> int:
+        """Return how many events were applied since this was asked last."""
+        position = self.progress().position
+        news = self.to_apply(after=self._running.counted)
+        self._running.counted = position
+        return sum(message.position <= position for message in news)
+
+    def describe_pending(self) -> str:
+        """Say what this component still has to do; nothing when it is idle."""
+        progress = self.progress()
+        pending = self.to_apply(after=progress.position)
+        lines = []
+        if pending:
+            first = decode(pending[0])
+            lines.append(
+                f"{self.label} has applied the log up to position {progress.position}; {len(pending)} events "
+                f"wait, first {first.name} of {first.source} at position {first.position}."
+            )
+        if progress.waiting:
+            lines.append(f"{self.label} has {progress.waiting} emitted events that are not in the log yet.")
+        lines += [f"{self.label} has set aside {event}." for event in progress.aside]
+        return "\n".join([*lines, *(process.describe() for process in self.processes)]) if lines else ""
 
     def start(self) -> None:
         """Start the API and the Sink; `is_ready` says when the API answers."""
@@ -147,7 +208,7 @@ class RealComponent(Commands):
 
     def to_apply(self, *, after: int) -> list[StoredMessage]:
         """Return what the log, as far as it was read, holds for this component beyond a position."""
-        return self._log.of(self.handled, after=after)
+        return self._messages.of(self.handled, after=after)
 
     @property
     def handled(self) -> Collection[str]:
@@ -155,7 +216,7 @@ class RealComponent(Commands):
         return self.config.component.handlers
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-        connection = HTTPConnection(_HOST, self._running.port, timeout=self._patience)
+        connection = HTTPConnection(_HOST, self._running.port, timeout=self._patience.seconds)
         try:
             connection.request(method, self._prefix + path, body, self._headers)
             response = connection.getresponse()
@@ -170,4 +231,6 @@ class _Running:
     def __init__(self) -> None:
         self.processes: list[Process] = []
         self.port = 0
+        #: Up to which position `count_applied` has counted.
+        self.counted = 0
         self.is_down = self.is_ready = False

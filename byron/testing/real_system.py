@@ -5,17 +5,16 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from heapq import merge
 from pathlib import Path
 
 from byron.events.event import Event
-from byron.exceptions import BrokerError
 from byron.schema.installed import ComponentConfig
 from byron.testing.failures import SystemFailure
-from byron.testing.members import Members, Reader
+from byron.testing.members import Members, Reader, event_names
+from byron.testing.patience import Patience
 from byron.testing.processes import Process, ProcessGroup
 from byron.testing.real_broker import RealBroker, RealLog
 from byron.testing.real_component import RealComponent
@@ -24,8 +23,7 @@ from byron.testing.real_places import Places
 #: Seconds that a start, or coming to rest, may take.
 PATIENCE = 30.0
 
-#: Seconds between two looks.
-_LOOK = 0.01
+_APPLIED = "everything to be applied"
 
 
 class RealSystem(Members[RealComponent]):
@@ -36,12 +34,11 @@ class RealSystem(Members[RealComponent]):
 
     def __init__(self, configs: Sequence[ComponentConfig], places: Places, *, patience: float = PATIENCE) -> None:
         super().__init__({})
-        self._configs, self._places, self._patience = configs, places, patience
+        self._configs, self._places = configs, places
+        self._patience = Patience(patience, lambda: self.processes)
         self._reader = Reader(configs)
         self._group = ProcessGroup(places.directory / "logs")
         self._logs: dict[str, RealLog] = {}
-        #: Up to which position `settle` has counted, by label.
-        self._counted: dict[str, int] = {}
 
     @contextmanager
     def running(self, caches: Path) -> Iterator[RealSystem]:
@@ -54,14 +51,15 @@ class RealSystem(Members[RealComponent]):
                 shutil.copy(file, self._places.directory)
             until_the_end.enter_context(self._group)
             self._broker = RealBroker(self._group, self._places.directory / "broker")
-            self._wait(self._broker.is_ready, "the broker to answer")
+            self._patience.wait(self._broker.is_ready, "the broker to answer")
+            names = event_names(self._configs)
             for config in self._configs:
                 log = self._log(config.component.namespace, until_the_end)
                 self._members[config.label] = member = RealComponent(
-                    config, self._places, self._group, log, self._broker.url, self._patience
+                    config, self._places, self._group, log, self._broker.url, self._patience, names
                 )
                 member.start()
-            self._wait(lambda: self._are_ready(list(self)), "the components' APIs to answer")
+            self._patience.wait(lambda: self._are_ready(list(self)), "the components' APIs to answer")
             yield self
 
     def _are_ready(self, members: Sequence[RealComponent]) -> bool:
@@ -83,55 +81,24 @@ class RealSystem(Members[RealComponent]):
         Raises SystemFailure for a handler that fails, a process that ended, a cascade that does not end, and when it
         takes too long. Components that are down are not waited for.
         """
-        self._require_running("everything to be applied")
-        self._wait(self._is_settled, "everything to be applied", self._describe_pending)
-        applied = 0
-        for member in self:
-            position = member.progress().position
-            news = member.to_apply(after=self._counted.get(member.label, 0))
-            applied += sum(message.position <= position for message in news)
-            self._counted[member.label] = position
-        return applied
+        self._patience.require_running(_APPLIED)
+        self._patience.wait(self._is_settled, _APPLIED, self._describe_pending)
+        return sum(member.count_applied() for member in self)
 
     def _is_settled(self) -> bool:
         before = [log.read() for log in self._logs.values()]
-        if not all(self._is_idle(member) for member in self if not member.is_down):
+        if not all(member.is_idle() for member in self if not member.is_down):
             return False
         # What a Cache has applied, and does not hold in its outbox, was in the log when that was read from it.
         return before == [log.read() for log in self._logs.values()]
 
-    def _is_idle(self, member: RealComponent) -> bool:
-        progress = member.progress()
-        for event in progress.aside:
-            if event.is_parked:
-                raise SystemFailure(f"{member.label} has parked an event: {event}.\n{event.traceback}")
-        return not progress.aside and not progress.waiting and not member.to_apply(after=progress.position)
-
     def _describe_pending(self) -> str:
-        lines = []
-        for member in self:
-            if member.is_down:
-                continue
-            progress = member.progress()
-            pending = member.to_apply(after=progress.position)
-            if pending:
-                first = self._reader.read(pending[0])
-                lines.append(
-                    f"{member.label} has applied the log up to position {progress.position}; {len(pending)} events "
-                    f"wait, first {first.name} of {first.source} at position {first.position}."
-                )
-            if progress.waiting:
-                lines.append(f"{member.label} has {progress.waiting} emitted events that are not in the log yet.")
-            lines += [f"{member.label} has set aside {event}." for event in progress.aside]
-            if pending or progress.waiting or progress.aside:
-                lines += [process.describe() for process in member.processes]
-        return "\n".join(lines) or "The log keeps growing."
+        pending = [member.describe_pending() for member in self if not member.is_down]
+        return "\n".join(filter(None, pending)) or "The log keeps growing."
 
     @property
     def events(self) -> list[Event]:
         """Everything that was emitted, oldest first."""
-        for log in self._logs.values():
-            log.read()
         logs = [log.messages for log in self._logs.values()]
         return [self._reader.read(message) for message in merge(*logs, key=lambda message: message.logged or 0.0)]
 
@@ -148,34 +115,12 @@ class RealSystem(Members[RealComponent]):
             yield
         finally:
             member.start()
-        self._wait(lambda: self._are_ready([member]), f"the API of {label} to answer again")
+        self._patience.wait(lambda: self._are_ready([member]), f"the API of {label} to answer again")
 
     @property
     def processes(self) -> list[Process]:
         """The processes that are to run at the moment."""
         return [self._broker.process, *(process for member in self for process in member.processes)]
-
-    def _wait(self, condition: Callable[[], bool], what: str, describe: Callable[[], str] | None = None) -> None:
-        deadline = time.monotonic() + self._patience
-        while not self._holds(condition, what):
-            self._require_running(what)
-            if time.monotonic() > deadline:
-                details = describe() if describe else "\n".join(process.describe() for process in self.processes)
-                raise SystemFailure(f"Waited {self._patience:g} s in vain for {what}.\n{details}")
-            time.sleep(_LOOK)
-
-    def _holds(self, condition: Callable[[], bool], what: str) -> bool:
-        try:
-            return condition()
-        except BrokerError:
-            # Most likely because its process ended, which says more.
-            self._require_running(what)
-            raise
-
-    def _require_running(self, what: str) -> None:
-        for process in self.processes:
-            if process.status is not None:
-                raise SystemFailure(f"Waited for {what}, but {process.describe()}")
 
 
 def migrate(places: Places) -> Path:

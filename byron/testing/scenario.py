@@ -9,40 +9,47 @@ from byron.events.event import Event
 from byron.schema.problems import did_you_mean
 from byron.testing.answers import answers_differ
 from byron.testing.comparison import compare
+from byron.testing.consequences import consequences
 from byron.testing.events import require_event, summary
 from byron.testing.failures import GraphQLFailure
 
 if TYPE_CHECKING:
-    from byron.testing.component import ComponentUnderTest
+    from byron.testing.log import EventLog
+    from byron.testing.subject import Subject
 
 
 class Scenario:
     """`component.given(event(…)).when("createStudent", name="Ada").then(event("new.student", name="Ada"))`."""
 
-    def __init__(self, component: ComponentUnderTest, given: Sequence[Event]) -> None:
+    def __init__(self, component: Subject, log: EventLog, given: Sequence[Event] = ()) -> None:
         self._component = component
+        self._log = log
         self._what = ""
         self._failure: GraphQLFailure | None = None
         self._result: Any = None
+        #: How much the log held when the `when` began.
+        self._before = 0
+        #: The id of the event that arrived by it, unless it was a command.
+        self._arrived: str | None = None
+        self._is_settled = False
         for each in given:
             self._require_handled(each)
         if given:
-            component.publish(*given)
+            log.append(given)
             component.settle()
-        self._before = 0
 
     def when(self, what: str | Event, /, **arguments: Any) -> Self:
         """Run a command of schema.yaml, or have an event arrive and be applied."""
         __tracebackhide__ = True
         self._failure, self._result = None, None
-        self._before = len(self._component.events)
+        self._arrived, self._is_settled = None, False
+        self._before = len(self._log)
         if isinstance(what, Event):
             if arguments:
                 raise TypeError(f"{what.name} takes no {', '.join(arguments)} here: write event({what.name!r}, …)")
             self._require_handled(what)
             self._what = what.name
-            self._component.publish(what)
-            self._before += 1
+            [self._arrived] = self._log.append([what])
             self._component.settle()
             return self
         self._what = what
@@ -61,10 +68,11 @@ class Scenario:
         return self._result
 
     def settled(self) -> Self:
-        """Apply everything pending, so that what handlers emit is there."""
+        """Apply everything pending, so that what this component's handlers emit counts, too."""
         __tracebackhide__ = True
         self._require_success("success")
         self._component.settle()
+        self._is_settled = True
         return self
 
     def then(self, *expected: Event) -> Self:
@@ -72,7 +80,7 @@ class Scenario:
         __tracebackhide__ = True
         self._require_when("then")
         self._require_success(", ".join(each.name for each in expected) or "success")
-        report = compare(expected, self._component.events[self._before :])
+        report = compare(expected, self._emitted())
         if report:
             raise AssertionError(f"{self._what} emitted other events than expected:\n{report}")
         return self
@@ -82,7 +90,7 @@ class Scenario:
         __tracebackhide__ = True
         self._require_when("then_error")
         if self._failure is None:
-            emitted = "".join(f"\n  {summary(each)}" for each in self._component.events[self._before :])
+            emitted = "".join(f"\n  {summary(each)}" for each in self._emitted())
             told = f"it returned {self._result!r} and emitted{emitted or ' nothing'}"
             raise AssertionError(f"{self._what} was expected to be refused with {code}, but {told}")
         if self._failure.code != code or message not in str(self._failure):
@@ -99,6 +107,12 @@ class Scenario:
         if report := answers_differ(expected, found):
             raise AssertionError("\n".join([f"{name} answers otherwise than expected:", *report]))
         return self
+
+    def _emitted(self) -> list[Event]:
+        name = self._component.config.component.name
+        return consequences(
+            self._log.events(after=self._before), name, arrived=self._arrived, is_settled=self._is_settled
+        )
 
     def _require_when(self, step: str) -> None:
         __tracebackhide__ = True

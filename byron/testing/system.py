@@ -7,22 +7,20 @@ from contextlib import ExitStack, contextmanager
 from heapq import merge
 from typing import Any, Self
 
-from byron.broker.memory import MemoryBroker
 from byron.events.event import Event
 from byron.schema.installed import ComponentConfig
 from byron.testing.cascades import LogUnderTest
 from byron.testing.component import ComponentUnderTest
 from byron.testing.failures import ComponentDown
-from byron.testing.members import Members, Reader
+from byron.testing.members import Members, Reader, event_names
 
 
 class MemberUnderTest(ComponentUnderTest):
     """A component among others: the log is all of theirs, and the component may be down."""
 
-    def __init__(self, config: ComponentConfig, broker: MemoryBroker, down: set[str], names: set[str]) -> None:
-        super().__init__(config, broker)
+    def __init__(self, config: ComponentConfig, broker: LogUnderTest, down: set[str], names: set[str]) -> None:
+        super().__init__(config, broker, names)
         self._down = down
-        self._names = names
 
     @property
     def is_down(self) -> bool:
@@ -35,9 +33,6 @@ class MemberUnderTest(ComponentUnderTest):
             raise ComponentDown(f"{self.config.label} is down: its API does not answer.")
         return super().graphql(document, **variables)
 
-    def _event_names(self) -> set[str]:
-        return self._names
-
     def settle(self) -> int:
         """Apply what is in the log to this component's Cache alone; return how many events. Nothing while down."""
         return 0 if self.is_down else super().settle()
@@ -48,12 +43,10 @@ class SystemUnderTest(Members[MemberUnderTest]):
 
     def __init__(self, configs: Sequence[ComponentConfig]) -> None:
         self._down: set[str] = set()
-        self._names: set[str] = set()
+        self._names = event_names(configs)
         self._logs: dict[str, LogUnderTest] = {}
         self._reader = Reader(configs)
         super().__init__({config.label: self._member(config) for config in configs})
-        for member in self:
-            self._names |= {*member.config.component.handlers, *member.config.component.events}
 
     def _member(self, config: ComponentConfig) -> MemberUnderTest:
         namespace = config.component.namespace

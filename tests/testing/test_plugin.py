@@ -132,3 +132,11 @@ def test_seconds(system): pass
 """)
     assert "`real` is for the fixture `system`: ask for system.… in place of `component`." in told
     assert "The marker `real` takes seconds by name: @pytest.mark.real(patience=90)" in told or "not run" in told
+
+
+def test_also_real_is_for_system(run_tests):
+    told = run_tests("""
+@pytest.mark.also_real
+def test_component(component): pass
+""")
+    assert "test_it.py::test_component: `also_real` is for tests of the fixture `system`." in told

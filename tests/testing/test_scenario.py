@@ -50,6 +50,21 @@ def test_names_may_be_spelt_either_way_and_values_as_json_or_as_python_has_them(
     )
 
 
+def test_only_what_came_of_it_counts(component, monkeypatch):
+    def new_author(ctx, event):
+        if "left" not in event.payload:
+            ctx.emit("new.author", {**event.payload, "left": 0})
+
+    monkeypatch.setattr("library.sink.handlers.new_author.new_author", new_author)
+    component.mutate("createAuthor", fullName="Ada")
+    bob = component.when("createAuthor", fullName="Bob")
+    component.settle()
+
+    bob.then(event("new.author", full_name="Bob"))
+    bob.settled().then(event("new.author", full_name="Bob"), event("new.author", full_name="Bob", left=0))
+    bob.when(event("new.author", id="a1", full_name="Eve")).then(event("new.author", full_name="Eve", left=0))
+
+
 def test_what_differs_is_told_event_by_event(component):
     told = failure(
         lambda: component.when("addBook", data=BOOK).then(

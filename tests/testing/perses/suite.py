@@ -4,16 +4,16 @@ import os
 import signal
 import time
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
+from byron.testing import event
 from byron.testing.failures import ComponentDown, GraphQLFailure, SystemFailure
 
-both = pytest.mark.parametrize("kind", ["in process", pytest.param("real", marks=pytest.mark.real)])
 
-
-@both
-def test_a_coordinator_gets_the_role(system, kind):
+@pytest.mark.also_real
+def test_a_coordinator_gets_the_role(system):
     ada = system.auth.mutate("createUser", name="Ada", role="TEACHER")
     assert system.settle() == 1
     school = system.grouping.mutate("createSchool", name="USP", coordinator=ada["id"])
@@ -32,8 +32,55 @@ def test_a_coordinator_gets_the_role(system, kind):
     assert system.auth.as_user("u2", roles=["COORDINATOR"]).mutate("inviteUser", **guest)["name"] == "Bob"
 
 
-@both
-def test_one_is_down_and_the_other_goes_on(system, kind):
+@pytest.mark.also_real
+def test_what_comes_of_a_command_and_of_an_event(system):
+    auth, grouping = system.auth, system.grouping
+    auth.given(event("new.user", id="u1", name="Ada", role="TEACHER")).then_query(
+        "getUser", {"id": "u1", "name": "Ada", "role": "TEACHER"}, id="u1"
+    )
+
+    made = grouping.when("createSchool", name="USP", coordinator="u1")
+    # Whether or not a Sink has gone on meanwhile, and others have.
+    made.then(event("new.school", name="USP", coordinator="u1"))
+    system.settle()
+    made.then(event("new.school"))
+    made.settled().then(event("new.school"), event("update.role", id="u1", role="COORDINATOR"))
+    assert made.result == {"id": ANY, "name": "USP", "coordinator": "u1"}
+
+    again = auth.when(event("update.role", id="u1", role="TEACHER")).then()
+    again.then_query("getUser", {"id": "u1", "name": "Ada", "role": "TEACHER"}, id="u1")
+
+
+@pytest.mark.also_real
+def test_events_are_published_and_applied_by_one_component(system):
+    u1 = event("new.user", id="u1", name="Ada", role="TEACHER")
+    system.auth.publish(u1, event("update.role", id="u1", role="COORDINATOR"))
+    assert system.auth.settle() == 2
+    assert system.auth.settle() == 0
+    assert system.settle() == 0
+    system.auth.as_user("ada").when(event("update.role", id="u1", role="TEACHER")).then()
+    assert system.auth.query("getUser", id="u1")["role"] == "TEACHER"
+    assert system.events == [u1, event("update.role", role="COORDINATOR"), event("update.role", role="TEACHER")]
+
+    with pytest.raises(LookupError, match="handles or declares an event 'new.usr'; did you mean \"new.user\""):
+        system.auth.publish(event("new.usr", id="u1"))
+    with system.down("auth"):
+        system.auth.publish(event("update.role", id="u1", role="COORDINATOR"))
+        assert system.auth.settle() == 0
+    assert system.auth.settle() == 1
+    system.auth.when("inviteUser", name="Bob", role="TEACHER").then_error("UNAUTHENTICATED")
+
+
+@pytest.mark.real
+def test_what_is_for_one_process_says_so(system):
+    with pytest.raises(AttributeError, match="`choose_ids` is for tests in one process; auth runs in processes of its"):
+        system.auth.choose_ids("1")
+    with pytest.raises(AttributeError, match="'RealComponent' object has no attribute 'mutat'"):
+        system.auth.mutat("ask")
+
+
+@pytest.mark.also_real
+def test_one_is_down_and_the_other_goes_on(system):
     ada = system.auth.mutate("createUser", name="Ada", role="TEACHER")
     system.settle()
 
@@ -48,8 +95,8 @@ def test_one_is_down_and_the_other_goes_on(system, kind):
     assert system.auth.query("getUser", id=ada["id"])["role"] == "COORDINATOR"
 
 
-@both
-def test_an_endless_cascade_is_an_error(system, kind):
+@pytest.mark.also_real
+def test_an_endless_cascade_is_an_error(system):
     system.auth.mutate("ask", name="Why?", role="TEACHER")
 
     with pytest.raises(SystemFailure) as failure:
@@ -73,7 +120,7 @@ def test_what_goes_wrong_is_told(system, monkeypatch):
     sink = next(process for process in system.processes if process.name == "grouping sink")
     wait_for_text(sink.log, "consuming component=grouping")
     with monkeypatch.context() as impatient:
-        impatient.setattr(system, "_patience", 0.3)
+        impatient.setattr(system._patience, "seconds", 0.3)
         os.kill(sink.pid, signal.SIGSTOP)
         system.grouping.mutate("createSchool", name="USP", coordinator="u1")
         with pytest.raises(SystemFailure) as slow:

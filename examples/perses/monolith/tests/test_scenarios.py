@@ -1,5 +1,7 @@
 """The three scenarios of the study case: two components, two Caches, one log."""
 
+import pytest
+
 from byron.testing import event
 
 ADA = {"name": "Ada Lovelace", "email": "ada@example.org", "role": "TEACHER"}
@@ -28,6 +30,17 @@ def test_2_consistency_across_components(system):
         "getSchool": {"name": "Analytical", "coordinator": {"name": "Ada Lovelace", "role": "COORDINATOR"}}
     }
     assert system.auth.query("getUser", id=user["id"])["role"] == "COORDINATOR"
+
+
+@pytest.mark.also_real
+def test_2_in_this_process_and_on_real_ones(system):
+    system.auth.given(event("new.user", id="u1", **ADA))
+    system.settle()
+    made = system.grouping.when("createSchool", data=SCHOOL, userID="u1")
+
+    made.settled().then(event("new.school", name="Analytical"), event("update.role", id="u1", role="COORDINATOR"))
+    system.settle()
+    assert system.auth.query("getUser", id="u1")["role"] == "COORDINATOR"
 
 
 def test_3_decoupling_of_components_of_which_one_fails(system):

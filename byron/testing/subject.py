@@ -1,0 +1,56 @@
+"""What a test is about: a component that is asked, told of events and looked at, whatever processes it runs in."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection
+from typing import Any
+
+from byron.events.event import Event
+from byron.schema.installed import ComponentConfig
+from byron.schema.problems import did_you_mean
+from byron.testing.commands import Commands
+from byron.testing.events import require_event
+from byron.testing.log import EventLog, Messages
+from byron.testing.members import event_names
+from byron.testing.scenario import Scenario
+
+
+class Subject(Commands):
+    """A component under test. Its clients' view is that of `Commands`; here is what its log gets and holds."""
+
+    def __init__(self, config: ComponentConfig, log: Messages, names: Collection[str] | None = None) -> None:
+        """Prepare a component that may be told of events by these names; without any, by those that it knows."""
+        super().__init__(config)
+        self._log = EventLog(config.component, log)
+        self._names = event_names([config]) if names is None else names
+
+    @abstractmethod
+    def settle(self) -> int:
+        """Have everything applied that is in the log and not yet in the Cache; return how many events those were."""
+
+    @property
+    def events(self) -> list[Event]:
+        """Everything that was emitted in this component's namespace, in order."""
+        return self._log.events()
+
+    def given(self, *events: Event) -> Scenario:
+        """Put events into the log, as their components would, and have them applied: what was before."""
+        return Scenario(self, self._log, events)
+
+    def when(self, what: str | Event, /, **arguments: Any) -> Scenario:
+        """Run a command, or have an event arrive; what must come of it is said by the scenario's `then`."""
+        return Scenario(self, self._log).when(what, **arguments)
+
+    def publish(self, *events: Event) -> None:
+        """Put events into the log, as their components would; made by `byron.testing.event`.
+
+        The same one may happen several times. Raises EventError for one that breaks what this component's schema.yaml
+        says of it, LookupError for one that nobody here handles or declares, and ValueError for one that was read
+        from the log; none is published then.
+        """
+        for each in events:
+            if require_event(each).name not in self._names:
+                hint = did_you_mean(each.name, self._names)
+                raise LookupError(f"Nobody here handles or declares an event {each.name!r}{hint}")
+        self._log.append(events)
