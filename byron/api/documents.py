@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from graphql import (
+    ASTValidationRule,
     DocumentNode,
     GraphQLError,
     GraphQLSchema,
     NoSchemaIntrospectionCustomRule,
+    OverlappingFieldsCanBeMergedRule,
+    ValuesOfCorrectTypeRule,
     parse,
+    specified_rules,
     validate,
 )
+from graphql.validation.validate import ValidationAbortedError
 
-from byron.api.limits import check_document
-from byron.api.literals import RULES
+from byron.api.limits import check_document, refusal
+from byron.api.literals import PlacedValuesRule
+from byron.api.merging import BudgetedMergingRule
 from byron.conf import ByronSettings
 
 #: Problems that are told at once: each costs time, and nobody reads more.
 MOST_PROBLEMS = 20
+
+#: The rules of GraphQL's specification, two of them with more to them.
+_OWN: dict[type[ASTValidationRule], type[ASTValidationRule]] = {
+    ValuesOfCorrectTypeRule: PlacedValuesRule,
+    OverlappingFieldsCanBeMergedRule: BudgetedMergingRule,
+}
+RULES = tuple(_OWN.get(rule, rule) for rule in specified_rules)
 
 
 class Document:
@@ -32,7 +45,7 @@ class Document:
         if found is None:
             rules = RULES if introspection else (*RULES, NoSchemaIntrospectionCustomRule)
             errors = validate(schema, self.node, rules, max_errors=MOST_PROBLEMS, hide_suggestions=not suggestions)
-            found = self._problems[introspection, suggestions] = tuple(errors)
+            found = self._problems[introspection, suggestions] = tuple(map(_told, errors))
         return found
 
 
@@ -46,3 +59,13 @@ def parse_document(text: str, settings: ByronSettings) -> Document | GraphQLErro
     except RecursionError:
         return GraphQLError("The document is nested too deeply.")
     return Document(node)
+
+
+def _told(error: GraphQLError) -> GraphQLError:
+    """Return a problem as clients can make use of it: that the validation of a document took too much is a limit."""
+    if not isinstance(error, ValidationAbortedError) or error.message.startswith("Too many validation errors"):
+        return error
+    return refusal(
+        "The document compares too many fields of the same name in one place, or nests too many fragments. "
+        "Ask for each field once."
+    )

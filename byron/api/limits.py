@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -36,9 +35,6 @@ CODE = "LIMIT_EXCEEDED"
 _LIST_OF_REFERENCES = 10
 _LIST_OF_FUNCTION = 100
 
-#: How often one field may stand in one selection: validation compares each of them with each other.
-_MOST_REPEATS = 50
-
 #: Costs are not added up beyond this: fragments in fragments would make them astronomical.
 _ENOUGH = 10**9
 
@@ -53,11 +49,10 @@ def check_document(document: DocumentNode, settings: ByronSettings) -> None:
     for number, most, what in (
         (counter.aliases, settings.api_max_aliases, "aliases"),
         (counter.directives, settings.api_max_directives, "directives"),
-        (counter.repeats, _MOST_REPEATS, "times the same field in one place"),
         (_Depth(document).deepest, settings.api_max_depth, "levels of fields"),
     ):
         if number > most:
-            raise _refusal(f"The document has {number} {what}; {most} are allowed.")
+            raise refusal(f"The document has {number} {what}; {most} are allowed.")
 
 
 def check_cost(
@@ -77,12 +72,13 @@ def check_cost(
     cost = _Cost(component, document, variables).of_operation(operation)
     if cost > settings.api_max_cost:
         shown = f"{cost:,}" if cost < _ENOUGH else "far more"
-        raise _refusal(
+        raise refusal(
             f"The operation costs {shown}; {settings.api_max_cost:,} is allowed. Ask for fewer entities or fields."
         )
 
 
-def _refusal(message: str) -> GraphQLError:
+def refusal(message: str) -> GraphQLError:
+    """Return the error of a document or operation that is beyond a limit."""
     return GraphQLError(message, extensions={"code": CODE})
 
 
@@ -93,14 +89,9 @@ class _Counter(Visitor):
         super().__init__()
         self.aliases = 0
         self.directives = 0
-        self.repeats = 0
 
     def enter_field(self, node: FieldNode, *_: Any) -> None:
         self.aliases += node.alias is not None
-
-    def enter_selection_set(self, node: SelectionSetNode, *_: Any) -> None:
-        names = Counter(each.name.value for each in node.selections if isinstance(each, FieldNode) and not each.alias)
-        self.repeats = max(self.repeats, *names.values(), 0)
 
     def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
         self.directives += 1

@@ -14,7 +14,6 @@ from graphql import (
     get_named_type,
     is_scalar_type,
     is_specified_scalar_type,
-    specified_rules,
 )
 
 
@@ -44,7 +43,3 @@ class PlacedValuesRule(ValuesOfCorrectTypeRule):
         if self._place and error.nodes and is_own:
             error = GraphQLError(f"{'.'.join(self._place)}': {error.message}", error.nodes)
         super().report_error(error)
-
-
-#: The rules of GraphQL's specification, this one among them.
-RULES = tuple(PlacedValuesRule if rule is ValuesOfCorrectTypeRule else rule for rule in specified_rules)

@@ -63,9 +63,23 @@ def test_directives_are_limited(component):
     assert refused(component, document(51)) == "The document has 51 directives; 50 are allowed."
 
 
-def test_fields_that_are_repeated_are_limited(component):
-    assert component.graphql("{ " + "howMany " * 50 + "}") == {"howMany": 0}
-    assert "51 times the same field in one place" in refused(component, "{ listBooks { " + "id " * 51 + "} }")
+@pytest.mark.parametrize(
+    "document",
+    [
+        "{ listBooks { " + "id " * 400 + "} }",
+        "{ listBooks { " + ("... { " + "id " * 45 + "} ") * 20 + "} }",
+        "{ listBooks { " + ("author { " + "id " * 20 + "} ") * 40 + "} }",
+        "{ listBooks { " + "...a ...b " + "} } " + "".join(f"fragment {f} on Book {{ {'id ' * 250}}} " for f in "ab"),
+    ],
+    ids=["in one place", "in inline fragments", "below others", "in fragments"],
+)
+def test_fields_are_not_compared_without_end(component, document):
+    """However the fields come into one place: GraphQL has each of one name compared with each other."""
+    assert "compares too many fields of the same name in one place" in refused(component, document)
+
+
+def test_fields_may_be_repeated(component):
+    assert component.graphql("{ " + "howMany " * 150 + "}") == {"howMany": 0}
 
 
 def test_tokens_are_limited(component):

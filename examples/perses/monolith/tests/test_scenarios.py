@@ -1,7 +1,6 @@
 """The three scenarios of the study case: two components, two Caches, one log."""
 
 import pytest
-
 from byron.testing import event
 
 ADA = {"name": "Ada Lovelace", "email": "ada@example.org", "role": "TEACHER"}
