@@ -11,6 +11,7 @@ from byron.conf import byron_settings
 from byron.events.event import Event
 from byron.schema.installed import ComponentConfig, installed_component
 from byron.testing.component import ComponentUnderTest
+from byron.testing.log import EventLog
 from tests import mongodb
 
 
@@ -58,9 +59,7 @@ def everything() -> dict[str, object]:
 
 def publish_foreign(component: ComponentUnderTest, *events: Event) -> None:
     """Put events into the log that the component neither handles nor declares."""
-    component.broker.ensure_log()
-    for each in events:
-        component.broker.publish([component._payloads.write(component._completed(each))], 1)
+    EventLog(component.config.component, component.broker).append(events)
 
 
 def add_books(component: ComponentUnderTest, *titles: str, genre: str = "POETRY", author: str = "a1") -> list[str]:

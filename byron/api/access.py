@@ -1,12 +1,13 @@
 """Whether a request may be looked at: its token, and the roles of every command that its operation names.
 
-All of it comes before validation: who has no business with a command learns nothing of its arguments.
+All of it comes before validation: who has no business with a command learns nothing of its arguments. What else a
+document names counts when it is not valid, since what is wrong with it would tell of them.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +19,14 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    GraphQLSchema,
     InlineFragmentNode,
     SelectionSetNode,
+    TypeInfo,
+    TypeInfoVisitor,
+    Visitor,
     get_operation_ast,
+    visit,
 )
 
 from byron.api.authentication import requesting_user
@@ -83,9 +89,41 @@ def operation_refusal(
     operation = get_operation_ast(document, operation_name)
     if operation is None:
         return None
-    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+    fragments = _fragments(document)
+    return _refusal(_root_fields(operation.selection_set, fragments), fragments, component, user)
+
+
+def invalid_document_refusal(
+    document: DocumentNode, schema: GraphQLSchema, component: Component, user: Any
+) -> Refusal | None:
+    """Return why a document's problems are not told: some command that it names, anywhere, is not for this user."""
+    if not any(command.roles for command in component.content.commands):
+        return None
+    commands = _CommandFields(TypeInfo(schema), schema)
+    visit(document, TypeInfoVisitor(commands.types, commands))
+    return _refusal(commands.found, _fragments(document), component, user)
+
+
+class _CommandFields(Visitor):
+    """Finds the fields that stand for commands: in other operations, unused fragments and wrong places too."""
+
+    def __init__(self, types: TypeInfo, schema: GraphQLSchema) -> None:
+        super().__init__()
+        self.types = types
+        self.found: list[FieldNode] = []
+        self._roots = (schema.query_type, schema.mutation_type)
+
+    def enter_field(self, node: FieldNode, *_: Any) -> None:
+        parent = self.types.get_parent_type()
+        if parent is not None and parent in self._roots:
+            self.found.append(node)
+
+
+def _refusal(
+    fields: Iterable[FieldNode], fragments: Mapping[str, FragmentDefinitionNode], component: Component, user: Any
+) -> Refusal | None:
     errors: dict[str, GraphQLError] = {}
-    for node in _root_fields(operation.selection_set, fragments):
+    for node in fields:
         for name, commands in _commands(node, fragments, component):
             try:
                 check_any_access(commands, user)
@@ -102,6 +140,10 @@ def operation_refusal(
         errors=tuple(errors.values()),
         headers={} if known else {"WWW-Authenticate": "Bearer"},
     )
+
+
+def _fragments(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
+    return {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
 
 
 def _commands(

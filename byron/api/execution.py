@@ -21,7 +21,7 @@ from graphql import (
 )
 from graphql.execution.values import get_variable_values
 
-from byron.api.access import Refusal, operation_refusal
+from byron.api.access import Refusal, invalid_document_refusal, operation_refusal
 from byron.api.documents import MOST_PROBLEMS, parse_document
 from byron.api.federation import federated
 from byron.api.graphql import Execution, build_schema
@@ -88,6 +88,9 @@ class GraphQLService:
             return Answer(body=refusal.body, executed=False, refusal=refusal)
         problems = document.problems(self._executed, introspection=settings.introspection_enabled, suggestions=debug)
         if problems:
+            refusal = invalid_document_refusal(document.node, self._executed, self.config.component, user)
+            if refusal is not None:
+                return Answer(body=refusal.body, executed=False, refusal=refusal)
             return _refused(VALIDATION_FAILED, *problems)
         operation = get_operation_ast(document.node, operation_name)
         if operation is None:

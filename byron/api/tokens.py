@@ -49,7 +49,9 @@ class TokenVerifier:
         claims = self._believed.claims(token, keys)
         if claims is None:
             claims, keys = self._checked(token, keys)
-            self._believed.remember(token, claims, keys, claims["exp"] + self._leeway)
+            # Its exp may be a number that no float can be.
+            soon = min(claims["exp"], time() + _BELIEVED_FOR)
+            self._believed.remember(token, claims, keys, soon + self._leeway)
         return User(id=claims["sub"], roles=roles_in(claims, self._roles_claim), claims=claims)
 
     def _checked(self, token: str, keys: KeySet) -> tuple[dict[str, Any], KeySet]:

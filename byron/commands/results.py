@@ -6,7 +6,7 @@ import datetime
 import math
 import uuid
 from collections.abc import Callable, Collection, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from django.db import models
@@ -14,8 +14,10 @@ from django.db.models.query import ModelIterable
 
 from byron.commands.pages import Page
 from byron.exceptions import ContractError
+from byron.schema.forms import FORMS
 from byron.schema.model import Command, Component, ObjectType
 from byron.schema.type_ref import TypeRef
+from byron.schema.values import check_decimal, check_json
 
 
 def load_rows(value: Any, columns: Collection[str]) -> Any:
@@ -125,35 +127,42 @@ def _is_float(value: Any) -> bool:
 
 
 def _is_decimal(value: Any) -> bool:
-    return isinstance(value, Decimal | int | str) and not isinstance(value, bool) and Decimal(value).is_finite()
+    if not isinstance(value, Decimal | int) or isinstance(value, bool):
+        return False
+    try:
+        check_decimal(Decimal(value))
+    except ValueError:
+        return False
+    return True
 
 
 def _is_moment(value: Any) -> bool:
-    moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
-    return isinstance(moment, datetime.datetime) and moment.tzinfo is not None
+    return isinstance(value, datetime.datetime) and value.tzinfo is not None
 
 
 def _is_day(value: Any) -> bool:
-    day = datetime.date.fromisoformat(value) if isinstance(value, str) else value
-    return isinstance(day, datetime.date) and not isinstance(day, datetime.datetime)
+    return isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
 
 
-def _is_hour(value: Any) -> bool:
-    return isinstance(datetime.time.fromisoformat(value) if isinstance(value, str) else value, datetime.time)
+def _is_json(value: Any) -> bool:
+    try:
+        check_json(value)
+    except ValueError:
+        return False
+    return True
 
 
-def _is_uuid(value: Any) -> bool:
-    return isinstance(uuid.UUID(value) if isinstance(value, str) else value, uuid.UUID)
-
-
-def _reading(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """Return a test that takes text which cannot be read for a misfit."""
+def _or_text(scalar: str, fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Return a test that also takes text of the form in which clients write the scalar."""
 
     def test(value: Any) -> bool:
-        try:
+        if not isinstance(value, str):
             return fits(value)
-        except (ValueError, InvalidOperation):
+        try:
+            FORMS[scalar].value(value)
+        except ValueError:
             return False
+        return True
 
     return test
 
@@ -165,12 +174,12 @@ _SCALARS: dict[str, Callable[[Any], bool]] = {
     "Int": _is_int,
     "Float": _is_float,
     "Boolean": lambda value: isinstance(value, bool),
-    "DateTime": _reading(_is_moment),
-    "Date": _reading(_is_day),
-    "Time": _reading(_is_hour),
-    "Decimal": _reading(_is_decimal),
-    "UUID": _reading(_is_uuid),
-    "JSON": lambda value: True,
+    "DateTime": _or_text("DateTime", _is_moment),
+    "Date": _or_text("Date", _is_day),
+    "Time": _or_text("Time", lambda value: isinstance(value, datetime.time)),
+    "Decimal": _or_text("Decimal", _is_decimal),
+    "UUID": _or_text("UUID", lambda value: isinstance(value, uuid.UUID)),
+    "JSON": _is_json,
 }
 
 

@@ -46,7 +46,10 @@ def encode_payload(payload: Mapping[str, Any]) -> bytes:
 def refuse_unsafe(value: Any, where: str) -> None:
     """Raise EventError for numbers that JSON cannot hold, at any depth."""
     # msgspec would write NaN as null: a silent change of the fact.
-    if isinstance(value, float | Decimal) and not math.isfinite(value):
+    # A Decimal tells by itself: as a float it might be too large.
+    if (isinstance(value, float) and not math.isfinite(value)) or (
+        isinstance(value, Decimal) and not value.is_finite()
+    ):
         raise EventError(f"{where} is {value}, which JSON cannot hold.")
     if isinstance(value, Mapping):
         for key, item in value.items():

@@ -88,7 +88,7 @@ class PayloadStructs:
         return [
             partial(self._read_within, attribute=attribute, strict=strict)
             for attribute in shape.attributes
-            if attribute.type.name in self._building
+            if attribute.type.name in self._component.inputs and attribute.type.name in self._building
         ]
 
     def _read_within(self, payload: Any, *, attribute: Attribute | InputAttribute, strict: bool) -> None:

@@ -65,7 +65,7 @@ def check_decimal(number: decimal.Decimal) -> None:
 
 
 def check_json(value: Any, level: int = 0) -> None:
-    """Raise ValueError for a JSON value that would not come back as it is from every Cache."""
+    """Raise ValueError for what is no JSON value, or would not come back as it is from every Cache."""
     if isinstance(value, str):
         if "\0" in value:
             raise ValueError("JSON takes no character U+0000, which not every Cache can store.")
@@ -74,14 +74,19 @@ def check_json(value: Any, level: int = 0) -> None:
             raise ValueError(f"JSON takes {DEEPEST} levels at most.")
         if isinstance(value, dict):
             for key in value:
+                if not isinstance(key, str):
+                    raise ValueError(f"JSON has names that are text, not {key!r}.")
                 check_json(key)
         for item in value.values() if isinstance(value, dict) else value:
             check_json(item, level + 1)
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError("JSON takes finite numbers.")
-    elif isinstance(value, int) and not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
-        raise ValueError("JSON takes integers of 64 bits; write larger ones as strings.")
+    elif isinstance(value, int):
+        if not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
+            raise ValueError("JSON takes integers of 64 bits; write larger ones as strings.")
+    elif value is not None:
+        raise ValueError(f"JSON has nothing like {value!r}.")
 
 
 #: By the names of the scalars whose types alone let too much pass.

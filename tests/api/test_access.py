@@ -162,6 +162,29 @@ def test_a_refused_command_s_arguments_are_not_looked_at(send, issuer):
         assert (response.status_code, code(response), len(response.json()["errors"])) == (403, "FORBIDDEN", 1)
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        "query a { howMany } mutation b { createAuthor(nope: 1) { id } }",
+        "query a { howMany } fragment b on Mutation { createAuthor(nope: 1) { id } }",
+        "query a { howMany ... on Mutation { createAuthor(fullName: 1) { id } } }",
+        "query a { listBooks { id ... on Mutation { createAuthor { id } } } }",
+    ],
+)
+def test_nor_are_they_told_when_it_is_somewhere_else_in_a_document_that_is_not_valid(send, issuer, document):
+    response = send(document, operationName="a")
+    assert (response.status_code, code(response)) == (401, "UNAUTHENTICATED")
+    assert code(send(document, issuer.token(roles=["pupil"]), operationName="a")) == "FORBIDDEN"
+    assert code(send(document, issuer.token(roles=["teacher"]), operationName="a")) == "GRAPHQL_VALIDATION_FAILED"
+
+
+def test_what_is_wrong_elsewhere_is_told(send):
+    response = send("{ howMany(nope: 1) }")
+    assert code(response) == "GRAPHQL_VALIDATION_FAILED"
+    valid = 'query a { howMany } mutation b { createAuthor(fullName: "Ada") { id } }'
+    assert send(valid, operationName="a").json() == {"data": {"howMany": 0}}
+
+
 # Every way to name a command.
 
 

@@ -54,6 +54,12 @@ def test_without_a_token_nobody_asks(authentication):
     assert requesting_user(RequestFactory().post("/")) is None
 
 
+def test_a_token_may_be_good_for_longer_than_a_float_can_say(authentication, issuer):
+    token = issuer.token(exp=10**400)
+
+    assert [user_of(token).id, user_of(token).id] == ["ada", "ada"]
+
+
 @pytest.mark.parametrize("algorithm", ALL)
 def test_each_kind_of_key_works(authentication, keys_file, algorithm):
     issuer = Issuer(algorithm)

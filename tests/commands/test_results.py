@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import datetime
+from decimal import Decimal
+
 import pytest
 from django.apps import apps
 
 from byron.commands.results import check_result
 from byron.commands.runner import CommandRunner
 from byron.exceptions import ContractError
+from byron.schema.reader import parse_component
+
+ANYTHING = parse_component("""
+name: Any
+namespace: Test
+content:
+  types: [{name: Thing, attributes: [{name: value, type: JSON}]}]
+  commands:
+    - {name: anything, type: query, returnType: JSON}
+    - {name: thing, type: query, returnType: Thing}
+""")
 
 BOOK = {"id": "1", "title": "t", "genre": "DRAMA", "author": "a", "tags": []}
 
@@ -25,6 +39,10 @@ BOOK = {"id": "1", "title": "t", "genre": "DRAMA", "author": "a", "tags": []}
         ("listBooks", [BOOK, 7], "it returned 7, which is no Book"),
         ("addBook", {**BOOK, "title": None}, "its Book has no title"),
         ("addBook", {**BOOK, "id": None}, "its Book has no id"),
+        ("addBook", {**BOOK, "price": "1_0"}, "the price of its Book is '1_0', which is no Decimal"),
+        ("addBook", {**BOOK, "price": " 10"}, "the price of its Book is ' 10', which is no Decimal"),
+        ("addBook", {**BOOK, "price": Decimal("1e2000")}, "which is no Decimal"),
+        ("addBook", {**BOOK, "price": 1.5}, "the price of its Book is 1.5, which is no Decimal"),
         ("addBook", "x" * 200, "x…, which is no Book"),
     ],
 )
@@ -44,10 +62,30 @@ def test_a_value_of_another_type_is_refused(library, command, value, problem):
         ("listBooks", []),
         ("listBooks", [BOOK]),
         ("addBook", BOOK),
+        ("addBook", {**BOOK, "price": "12.50"}),
+        ("addBook", {**BOOK, "price": Decimal("1e900")}),
     ],
 )
 def test_a_fitting_value_passes(library, command, value):
     check_result(library.component, library.component.commands[command], value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{1, 2}, {"a": {1}}, [b"x"], {1: "a"}, datetime.date(2024, 2, 29), float("nan"), 2**70, {"a": "\0"}],
+    ids=repr,
+)
+def test_json_is_what_json_can_say(value):
+    command = ANYTHING.commands["anything"]
+    with pytest.raises(ContractError, match="which is no JSON"):
+        check_result(ANYTHING, command, value)
+    with pytest.raises(ContractError, match="the value of its Thing is .*, which is no JSON"):
+        check_result(ANYTHING, ANYTHING.commands["thing"], {"id": "1", "value": value})
+
+
+@pytest.mark.parametrize("value", [{"a": [1, None, {"b": (True, "c")}]}, "text", 2**64 - 1, 1e308, [], {}], ids=repr)
+def test_json_may_be_any_of_that(value):
+    check_result(ANYTHING, ANYTHING.commands["anything"], value)
 
 
 def test_models_pass(library):

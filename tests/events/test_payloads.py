@@ -45,10 +45,12 @@ content:
         - {name: code, type: "UUID"}
         - {name: size, type: "Int"}
         - {name: partOf, type: "Thing"}
+    - {name: Person, attributes: [{name: friends, type: "[Person!]"}, {name: boss, type: Person}]}
     - {name: Loose, attributes: [{name: twoWords, type: "String"}]}
   events:
     - {name: new.thing, version: 3, payload: Thing}
     - {name: named.thing, key: fullName, payload: Thing}
+    - {name: new.person, payload: Person}
     - {name: new.tree, payload: Tree}
     - {name: new.branch, payload: Branch}
   handlers:
@@ -100,6 +102,20 @@ def test_a_declared_payload_has_declared_names_on_the_wire_and_python_ones_in_py
 def test_a_declared_payload_that_does_not_fit_is_refused(codec, change, message):
     with pytest.raises(EventError, match=message):
         codec.encode("new.thing", {**THING, **change})
+
+
+def test_entities_may_refer_to_their_own_type(codec):
+    person = {"id": "1", "friends": ["2", "3"], "boss": "4"}
+
+    assert codec.decode("new.person", codec.encode("new.person", person)) == person
+    with pytest.raises(EventError, match=r"length >= 1 - at `\$\.friends"):
+        codec.encode("new.person", {**person, "friends": [""]})
+
+
+def test_a_decimal_may_be_larger_than_any_float(codec):
+    thing = {**THING, "price": decimal.Decimal("1e900")}
+
+    assert codec.decode("new.thing", codec.encode("new.thing", thing)) == thing
 
 
 def test_groups_within_a_payload_are_dicts_with_python_s_names_in_python(codec):
