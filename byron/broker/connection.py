@@ -7,15 +7,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from byron.broker.access import PLAIN, configured_access
 from byron.broker.base import Broker
-from byron.broker.nats import NatsBroker
 from byron.broker.server import ensure_running
 from byron.conf import byron_settings
+
+if TYPE_CHECKING:
+    from byron.broker.nats import NatsBroker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,9 @@ def broker_for(namespace: str) -> Broker:
             opened.broker.close()
         # The embedded broker knows one user, whom its address names.
         access = configured_access() if byron_settings().broker_url else PLAIN
+        # Only here: tests in one process, and commands without a broker, need no client of NATS.
+        from byron.broker.nats import NatsBroker
+
         broker = NatsBroker(namespace, url, replicas=byron_settings().broker_replicas, access=access)
         _opened[key] = _Opened(url=url, broker=broker)
         return broker

@@ -124,13 +124,19 @@ class RoundTrip:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """A whole payload, without its id."""
-        return {each.python_name: self.announced.get(each.python_name) for each in self.creation.entity.attributes}
+        """What a payload must hold, without its id."""
+        return {
+            each.python_name: self.announced.get(each.python_name)
+            for each in self.creation.entity.attributes
+            if each.needs_value or (each.default is None and each.python_name in self.announced)
+        }
 
     @property
     def payloads(self) -> list[dict[str, Any]]:
         """Payloads of two entities that may be there together, or of one where no second is easily made up."""
-        unique = [each for each in self.creation.entity.attributes if each.unique and self.payload[each.python_name]]
+        unique = [
+            each for each in self.creation.entity.attributes if each.unique and self.payload.get(each.python_name)
+        ]
         if any(each.type.name not in ("String", "ID") for each in unique):
             return [self.payload]
         return [

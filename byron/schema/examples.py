@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from byron.schema.model import Command, Component, Member, ObjectType
+from byron.schema.names import snake_case
 from byron.schema.reads import OWN_ARGUMENTS, arguments_of
 from byron.schema.type_ref import TypeRef
 from byron.schema.types import SCALARS
@@ -45,13 +46,19 @@ def example_payload(component: Component, event: str) -> dict[str, Any] | None:
     return identity | _members(component, shape.attributes, complete=True)
 
 
-def example_value(component: Component, reference: TypeRef) -> Any:
-    """Return a value of a type, as JSON has it."""
+def example_value(component: Component, reference: TypeRef, name: str) -> Any:
+    """Return a value of a type, as JSON has it, for what has this name."""
     if reference.name in component.enums:
         value: Any = component.enums[reference.name].values[0]
     elif reference.name in component.inputs:
         members = component.inputs[reference.name].attributes
-        value = {member.name: example_value(component, member.type) for member in members if member.type.required}
+        value = {
+            member.name: example_value(component, member.type, member.name)
+            for member in members
+            if member.type.required
+        }
+    elif reference.name == "String" and not name.lower().endswith("name"):
+        value = f"some {snake_case(name).replace('_', ' ')}"
     else:
         value = EXAMPLES[reference.name] if reference.name in SCALARS else EXAMPLE_ID
     return [value] if reference.is_list else value
@@ -59,7 +66,7 @@ def example_value(component: Component, reference: TypeRef) -> Any:
 
 def _members(component: Component, members: Iterable[Member], complete: bool) -> dict[str, Any]:
     return {
-        member.python_name: example_value(component, member.type)
+        member.python_name: example_value(component, member.type, member.name)
         for member in members
         if complete or member.type.required
     }

@@ -122,7 +122,7 @@ class BatchApplier:
     def _until_the_culprit(self, messages: Sequence[StoredMessage], error: Exception) -> int:
         """Apply those before the message that cannot be applied, and raise its error with a note of its place."""
         if len(messages) == 1:
-            error.add_note(f"Event at position {messages[0].position} of the log, on {messages[0].subject}")
+            error.add_note(f"In {self._effects.describe(messages[0])}")
             raise error
         for message in messages:
             self.apply([message])
@@ -130,6 +130,8 @@ class BatchApplier:
 
     def _refuse(self, item: Broken) -> None:
         if not self.parks:
+            # None has seen it.
+            self._effects.applier.handler = ""
             raise item.problem.error
         if self._parking.blocked([item.message]):
             self._parking.put_behind([item.message])

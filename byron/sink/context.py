@@ -20,6 +20,9 @@ from byron.schema.installed import ComponentConfig
 #: The name space of the ids of events that handlers emit.
 _EMITTED = UUID("6f1f6d3c-8a0e-5c5e-9a53-0d1f4f0b7d7e")
 
+#: What a handler says that is still to be written; its name, the event's and the key follow.
+UNWRITTEN = "the handler %s is not written yet: it does nothing with %s %s"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandlerContext(Hinting):
@@ -35,6 +38,10 @@ class HandlerContext(Hinting):
     event: Event
     #: What was emitted so far. It is stored with the handler's effect, and published after that.
     emitted: list[Event] = field(default_factory=list)
+
+    def unwritten(self) -> None:
+        """Say in the log that this handler does nothing yet, as generated ones do; `component.examples()` tells it."""
+        self.log.warning(UNWRITTEN, self.handler, self.event.name, self.event.key)
 
     def emit(self, name: str, payload: Mapping[str, Any] | models.Model, *, key: str | None = None) -> Event:
         """Emit an event because of the one at hand, if and only if that one's effect is stored.

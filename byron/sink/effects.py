@@ -17,7 +17,7 @@ from byron.cache.trouble import is_conflict, is_trouble
 from byron.cache.visits import between_transactions
 from byron.events.event import StoredMessage
 from byron.events.payloads import PayloadCodec
-from byron.events.subjects import split_subject
+from byron.events.subjects import decode_key, split_subject
 from byron.exceptions import EventError, LaneLostError
 from byron.schema.installed import ComponentConfig
 from byron.sink.apply import Applier, Incoming
@@ -117,6 +117,16 @@ class Effects:
         if isinstance(item, Broken):
             return item.problem
         return Problem(error=error, handler=self.applier.handler, passes=not isinstance(error, EventError))
+
+    def describe(self, message: StoredMessage) -> str:
+        """Return, for people, the handler that failed, and the event that a message carries."""
+        _, _, key, name = split_subject(message.subject)
+        try:
+            about = f"{name} {decode_key(key)}"
+        except EventError:
+            about = message.subject
+        event = f"{about}, at position {message.position} of the log"
+        return f"the handler {self.applier.handler} of {event}" if self.applier.handler else event
 
     def is_external(self, error: BaseException) -> bool:
         """Whether an error is not the event's fault: the lane is another's, or the database is in trouble."""

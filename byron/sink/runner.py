@@ -137,8 +137,8 @@ class Sink:
         """
         before = self.applied
         lanes = lanes_of(self.config) if self.config.component.handlers else ()
-        # What one lane's handlers emit may be for a lane that had its turn.
-        while sum(self._settle_lane(lane) for lane in lanes):
+        # What one lane's handlers emit may be for a lane that had its turn; a single one sees to its own.
+        while sum(self._settle_lane(lane) for lane in lanes) and len(lanes) > 1:
             pass
         return self.applied - before
 

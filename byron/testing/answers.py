@@ -5,31 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from byron.schema.problems import did_you_mean
+from byron.testing.events import alike
 from byron.testing.state import cut, shown
+
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
 
 
 def answers_differ(expected: Any, found: Any) -> list[str]:
-    """Return in what an answer is not as expected, as lines for people; none when it is."""
-    if found == expected:
-        return []
+    """Return in what an answer is not as expected, as lines for people; none when it is.
+
+    Of an object, the attributes that are expected count; of a list, how many there are and their order.
+    """
     return cut([f"  {line}" for line in _lines("", expected, found)])
 
 
 def _lines(place: str, expected: Any, found: Any) -> Iterator[str]:
-    if found == expected:
-        return
     if isinstance(expected, dict) and isinstance(found, dict):
-        for name in dict.fromkeys([*expected, *found]):
+        for name in expected:
             inner = f"{place}.{name}" if place else name
             if name not in found:
-                yield f"{inner}: expected {shown(expected[name])}, and not there"
-            elif name not in expected:
-                yield f"{inner}: {shown(found[name])}, not expected"
+                yield f"{inner}: expected {shown(expected[name])}, and not there{did_you_mean(name, found)}"
             else:
                 yield from _lines(inner, expected[name], found[name])
     elif isinstance(expected, list) and isinstance(found, list):
         yield from _rows(place, expected, found)
-    else:
+    elif not alike(expected, found):
         yield f"{place + ': ' if place else ''}expected {shown(expected)}, found {shown(found)}"
 
 

@@ -11,6 +11,9 @@ from byron.broker.memory import MemoryBroker
 from byron.events.event import Message
 from byron.testing.failures import SystemFailure
 
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
+
 #: How many events may come of one that have, among their causes, an event of the same name and component.
 MOST = 300
 

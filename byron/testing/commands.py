@@ -13,6 +13,10 @@ from byron.schema.model import Command
 from byron.schema.problems import did_you_mean
 from byron.schema.reads import VERSION, arguments_of, entity_name
 from byron.schema.types import SCALARS
+from byron.testing.members import event_names
+
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
 
 
 class Commands(ABC):
@@ -28,6 +32,8 @@ class Commands(ABC):
     def run(self, name: str, /, **arguments: Any) -> Any:
         """Run a command of schema.yaml, be it a query or a mutation, and return its value."""
         commands = self.config.component.commands
+        if name in event_names([self.config]):
+            raise LookupError(f"{name!r} is an event, and no command: write event({name!r}, …)")
         if name not in commands:
             hint = did_you_mean(name, commands)
             raise LookupError(
@@ -37,16 +43,13 @@ class Commands(ABC):
 
     def query(self, name: str, /, **arguments: Any) -> Any:
         """Run a query of schema.yaml and return its value, with every attribute but references."""
-        __tracebackhide__ = True
         return self._command("query", name, arguments)
 
     def mutate(self, name: str, /, **arguments: Any) -> Any:
         """Run a mutation of schema.yaml and return its value, with every attribute but references."""
-        __tracebackhide__ = True
         return self._command("mutation", name, arguments)
 
     def _command(self, kind: str, name: str, arguments: Mapping[str, Any]) -> Any:
-        __tracebackhide__ = True
         command = self.config.component.commands.get(name)
         if command is None or command.type != kind:
             known = [each.name for each in self.config.component.content.commands if each.type == kind]

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from byron.events.event import Event
+from byron.schema.problems import did_you_mean
 from byron.testing.events import differences, summary
+
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
 
 #: A pair of places, of which one is None for an event that has no counterpart.
 Pair = tuple[int | None, int | None]
@@ -15,17 +19,25 @@ def compare(expected: Sequence[Event], found: Sequence[Event]) -> str:
     """Return how events differ from those expected, event by event; empty when they do not."""
     lines: list[str] = []
     differs = False
-    for wanted, emitted in _aligned(expected, found):
+    pairs = _aligned(expected, found)
+    missing = [expected[wanted].name for wanted, emitted in pairs if emitted is None and wanted is not None]
+    extra = [found[emitted].name for wanted, emitted in pairs if wanted is None and emitted is not None]
+    for wanted, emitted in pairs:
         if wanted is not None and emitted is not None:
             wrong = differences(expected[wanted], found[emitted])
             lines.append(f"  {'≠' if wrong else '='} {found[emitted].name}")
             lines += [f"      {line}" for line in wrong]
             differs = differs or bool(wrong)
         elif wanted is not None:
-            lines.append(f"  - {summary(expected[wanted])}   expected, and not emitted")
+            name = expected[wanted].name
+            told = "expected here, and emitted elsewhere" if name in extra else "expected, and not emitted"
+            hint = "" if name in extra else did_you_mean(name, extra)
+            lines.append(f"  - {summary(expected[wanted])}   {told}{hint}")
             differs = True
         elif emitted is not None:
-            lines.append(f"  + {summary(found[emitted])}   emitted, and not expected")
+            is_moved = found[emitted].name in missing
+            told = "emitted here, and expected elsewhere" if is_moved else "emitted, and not expected"
+            lines.append(f"  + {summary(found[emitted])}   {told}")
             differs = True
     return "\n".join(lines) if differs else ""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import copy
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ from byron.cache.checkpoint import last_position
 from byron.cache.roles import Role, acting_as
 from byron.commands.user import User
 from byron.events.clock import stopped_at
-from byron.events.event import Event
+from byron.events.event import Event, StoredMessage
 from byron.events.ids import chosen_ids
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Component
@@ -26,19 +26,27 @@ from byron.testing.cascades import LogUnderTest
 from byron.testing.commands import as_json
 from byron.testing.examples import run_examples
 from byron.testing.failures import GraphQLFailure
-from byron.testing.subject import Subject
+from byron.testing.frames import keep_own
+from byron.testing.subject import Subject, acting_user
 from byron.testing.survival import Survival
+
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
 
 
 class ComponentUnderTest(Subject):
     """One component, as its clients and its log see it. Each process's role holds here too."""
 
     def __init__(
-        self, config: ComponentConfig, broker: LogUnderTest | None = None, names: Collection[str] | None = None
+        self,
+        config: ComponentConfig,
+        broker: LogUnderTest | None = None,
+        names: Collection[str] | None = None,
+        read: Callable[[StoredMessage], Event] | None = None,
     ) -> None:
         """Prepare a component with a log of its own, unless a broker is given that others share."""
         self.broker = LogUnderTest(config.component.namespace) if broker is None else broker
-        super().__init__(config, self.broker, names)
+        super().__init__(config, self.broker, names, read)
         self._service = _service(config)
         self._sink = Sink(config, lambda: self.broker)
         self._user: User | None = None
@@ -60,24 +68,29 @@ class ComponentUnderTest(Subject):
 
         With none, they are "1", "2", "3" and so on. One more than there are is a LookupError.
         """
+        for each in ids:
+            if not isinstance(each, str):
+                raise TypeError(f'Ids are texts: write choose_ids("42", "43"), not {each!r}')
         self._until_the_end.enter_context(chosen_ids(iter(ids) if ids else map(str, count(1))))
 
     def stop_clock(self, moment: datetime | str) -> None:
         """Have `ctx.now()` and the time of events be this, for the rest of the test; with a zone."""
-        at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-        if at.tzinfo is None:
+        try:
+            at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+            has_zone = at.tzinfo is not None
+        except (ValueError, AttributeError):
+            raise ValueError(f"{moment!r} is no moment; write it as 2024-02-29T12:30:00Z") from None
+        if not has_zone:
             raise ValueError(f"{moment} has no zone; write it as 2024-02-29T12:30:00Z")
-        self._until_the_end.enter_context(stopped_at(at))
+        self._until_the_end.enter_context(stopped_at(at.astimezone(UTC)))
 
     def as_user(self, id: str, /, *, roles: Iterable[str] = (), **claims: Any) -> ComponentUnderTest:
         """Return this component as it is for a user: the same log and Cache, with `ctx.user` set.
 
         `claims` are what the user's token says besides. No token is made: this is about what commands do with it.
         """
-        if isinstance(roles, str):
-            raise TypeError(f'roles takes a list: write roles=["{roles}"]')
         acting = copy(self)
-        acting._user = User(id=id, roles=frozenset(roles), claims={"sub": id, **claims})
+        acting._user = acting_user(id, roles, claims)
         return acting
 
     def with_idempotency_key(self, key: str, /) -> ComponentUnderTest:
@@ -99,11 +112,14 @@ class ComponentUnderTest(Subject):
 
     def graphql(self, document: str, /, **variables: Any) -> dict[str, Any]:
         """Run a GraphQL document and return its data. Raises GraphQLFailure."""
-        __tracebackhide__ = True
         with acting_as(Role.API):
             answer = self._service.execute(document, as_json(variables), request=self._request())
         if answer.body.get("errors"):
-            raise GraphQLFailure(answer.body["errors"], answer.causes) from next(iter(answer.causes), None)
+            failure = GraphQLFailure(answer.body["errors"], answer.causes)
+            cause = answer.causes[0] if answer.causes and failure.is_mistake else None
+            if cause is not None:
+                keep_own(cause)
+            raise failure from cause
         data: dict[str, Any] = answer.body["data"]
         return data
 
@@ -125,8 +141,12 @@ class ComponentUnderTest(Subject):
 
         Raises what a handler raises.
         """
-        with acting_as(Role.SINK):
-            return self._sink.settle()
+        try:
+            with acting_as(Role.SINK):
+                return self._sink.settle()
+        except Exception as error:
+            keep_own(error)
+            raise
 
     def survives(self, *events: Event, across_keys: bool = True, examples: int = 30, seed: int | None = None) -> None:
         """Require that the Cache ends the same whatever happens to the Sink, for what was emitted and these events.
@@ -138,7 +158,6 @@ class ComponentUnderTest(Subject):
         AssertionError that tells the smallest schedule found; MissingExtraError; EventError and LookupError for
         events that this component cannot get.
         """
-        __tracebackhide__ = True
         Survival(self.config, self.broker, events, across_keys=across_keys).check(examples=examples, seed=seed)
 
 

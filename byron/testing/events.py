@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
-
-import msgspec
+from uuid import UUID
 
 from byron.events.event import Event
 from byron.events.ids import new_id
+from byron.schema.forms import FORMS
 from byron.schema.names import snake_case
+from byron.schema.problems import did_you_mean
+
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -45,9 +51,17 @@ def event(
 
 def require_event(given: object) -> Event:
     """Return what is given, which has to be an event. Raises TypeError, which says how one is made."""
-    if not isinstance(given, Event):
-        raise TypeError(f"{given!r} is no event: write event({given!r}, …), of byron.testing")
-    return given
+    if isinstance(given, Event):
+        return given
+    if isinstance(given, list | tuple):
+        remedy = "events are given one by one: put a * before the list"
+    elif given is event:
+        remedy = 'it makes them: write event("new.student", …)'
+    elif isinstance(given, str):
+        remedy = f"write event({given!r}, …), of byron.testing"
+    else:
+        remedy = "they are made by event(…), of byron.testing"
+    raise TypeError(f"{given!r} is no event; {remedy}")
 
 
 def as_news(given: Event, known: Collection[str]) -> Event:
@@ -73,8 +87,9 @@ def differences(expected: Event, found: Event) -> list[str]:
     payload = {snake_case(name): value for name, value in found.payload.items()}
     for name, value in expected.payload.items():
         actual = payload.get(snake_case(name), _MISSING)
-        if not _equal(value, actual):
-            lines.append(_difference(name, value, actual))
+        if not alike(value, actual):
+            hint = did_you_mean(name, found.payload) if actual is _MISSING else ""
+            lines.append(_difference(name, value, actual) + hint)
     return lines
 
 
@@ -93,16 +108,40 @@ class _Missing:
 _MISSING = _Missing()
 
 
-def _equal(expected: Any, actual: Any) -> bool:
-    if expected == actual:
-        return True
-    if actual is _MISSING:
+def alike(expected: Any, actual: Any) -> bool:
+    """Whether two values of payloads say the same.
+
+    A payload that nothing declares is plain JSON, a declared one has decimals, moments and so on: a text says the same
+    as the value that schema.yaml would read it as. True is no 1.
+    """
+    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
+        return expected.keys() == actual.keys() and all(alike(value, actual[key]) for key, value in expected.items())
+    if isinstance(expected, list | tuple) and isinstance(actual, list | tuple):
+        return len(expected) == len(actual) and all(map(alike, expected, actual))
+    if isinstance(expected, int | float) and isinstance(actual, int | float):
+        return expected == actual and isinstance(expected, bool) == isinstance(actual, bool)
+    return bool(expected == actual) or _says(expected, actual) or _says(actual, expected)
+
+
+def _says(text: Any, value: Any) -> bool:
+    """Whether a text is one of those that are read as a value."""
+    form = next((form for kind, form in _FORMS.items() if type(value) is kind), None)
+    if form is None or not isinstance(text, str):
         return False
     try:
-        # A payload that nothing declares is plain JSON; a declared one has decimals, dates and so on.
-        return bool(msgspec.to_builtins(expected) == msgspec.to_builtins(actual))
-    except TypeError:
+        return bool(form.value(text) == value)
+    except ValueError:
         return False
+
+
+#: By the types of the values that they are read as.
+_FORMS = {
+    Decimal: FORMS["Decimal"],
+    datetime.datetime: FORMS["DateTime"],
+    datetime.date: FORMS["Date"],
+    datetime.time: FORMS["Time"],
+    UUID: FORMS["UUID"],
+}
 
 
 def _difference(name: str, expected: Any, found: Any) -> str:

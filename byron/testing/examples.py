@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from byron.cache.roles import Role, acting_as
@@ -12,11 +14,15 @@ from byron.schema.model import Command
 from byron.schema.names import ANYONE
 from byron.schema.problems import did_you_mean
 from byron.schema.reads import VERSION
+from byron.sink.context import UNWRITTEN
 from byron.testing.events import event
 from byron.testing.failures import GraphQLFailure
 
 if TYPE_CHECKING:
     from byron.testing.component import ComponentUnderTest
+
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
 
 #: Codes of answers that are no business decision: the example or the code does not go with the declaration.
 _CONTRADICTIONS = frozenset(
@@ -42,10 +48,12 @@ def run_examples(component: ComponentUnderTest, skip: Collection[str] = ()) -> l
     _require_declared(component, skip)
     done: list[str] = []
     problems: list[str] = []
-    for name in _events(component):
-        if name not in skip and component.config.component.payload_type(name) is not None:
-            done.append(name)
-            problems += _apply(component, name)
+    with _unwritten(component) as unwritten:
+        for name in _events(component):
+            if name not in skip and component.config.component.payload_type(name) is not None:
+                done.append(name)
+                problems += _apply(component, name)
+    problems += dict.fromkeys(unwritten)
     for command in component.config.component.content.commands:
         if command.name not in skip:
             done.append(command.name)
@@ -90,9 +98,39 @@ def _apply(component: ComponentUnderTest, name: str) -> Iterator[str]:
         component.publish(event(name, payload))
         component.settle()
     except Exception as error:
-        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-        yield f"  the event {name} with {payload!r}: {type(error).__name__}: {error}{notes}"
+        yield f"  the event {name} with {payload!r}: {_told(error)}"
         component.forget_pending()
+
+
+@contextmanager
+def _unwritten(component: ComponentUnderTest) -> Iterator[list[str]]:
+    """Give a list that is filled, meanwhile, with the handlers that say that they are not written yet."""
+    found: list[str] = []
+    watch = _Unwritten(found)
+    log = logging.getLogger(component.config.name)
+    log.addHandler(watch)
+    try:
+        yield found
+    finally:
+        log.removeHandler(watch)
+
+
+class _Unwritten(logging.Handler):
+    def __init__(self, found: list[str]) -> None:
+        super().__init__()
+        self._found = found
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.msg == UNWRITTEN and isinstance(record.args, tuple):
+            handler, event, _ = record.args
+            self._found.append(
+                f"  the handler {handler} of {event}: it is not written yet; it only calls ctx.unwritten()"
+            )
+
+
+def _told(error: Exception) -> str:
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    return f"{type(error).__name__}: {error}{notes}"
 
 
 def _run(component: ComponentUnderTest, command: Command) -> Iterator[str]:
@@ -110,7 +148,7 @@ def _run(component: ComponentUnderTest, command: Command) -> Iterator[str]:
             if failure.code in _CONTRADICTIONS:
                 yield f"  the {command.type} {command.name} with {arguments!r}: {failure}"
         except Exception as error:
-            yield f"  what {command.name} emits, given {arguments!r}: {type(error).__name__}: {error}"
+            yield f"  what {command.name} emits, given {arguments!r}: {_told(error)}"
             component.forget_pending()
 
 

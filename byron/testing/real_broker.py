@@ -14,6 +14,9 @@ from byron.events.subjects import split_subject
 from byron.testing.cascades import CascadeWatch
 from byron.testing.processes import Process, ProcessGroup
 
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
+
 #: The server chooses a free port itself and tells it in a file: nobody can take it in between.
 _CONFIGURATION = """\
 listen: "127.0.0.1:-1"

@@ -12,19 +12,22 @@ from typing import Any
 from django.urls import reverse
 
 from byron.broker.ports import free_port
-from byron.commands.user import User
 from byron.events.codec import decode
 from byron.events.event import StoredMessage
 from byron.schema.installed import ComponentConfig
 from byron.testing.commands import as_json
 from byron.testing.failures import ComponentDown, GraphQLFailure, SystemFailure
+from byron.testing.members import Reader
 from byron.testing.patience import Patience
 from byron.testing.processes import Process, ProcessGroup
 from byron.testing.progress import Progress, read_progress
 from byron.testing.real_broker import RealLog
 from byron.testing.real_places import Places
 from byron.testing.real_users import user_header
-from byron.testing.subject import Subject
+from byron.testing.subject import Subject, acting_user
+
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
 
 _HOST = "127.0.0.1"
 #: What a component in the test's own process has besides.
@@ -45,9 +48,10 @@ class RealComponent(Subject):
         url: str,
         patience: Patience,
         names: Collection[str],
+        reader: Reader,
     ) -> None:
         """Prepare a component whose broker is at a URL, and which may be told of events by these names."""
-        super().__init__(config, log, names)
+        super().__init__(config, log, names, reader.read)
         self._places, self._group, self._messages, self._patience = places, group, log, patience
         self._environment = places.environment(url)
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -79,8 +83,7 @@ class RealComponent(Subject):
     def as_user(self, id: str, /, *, roles: Iterable[str] = (), **claims: Any) -> RealComponent:
         """Return this component as it is for a user: with `ctx.user` set. No token is made."""
         acting = copy(self)
-        user = User(id=id, roles=frozenset(roles), claims={"sub": id, **claims})
-        acting._headers = {**self._headers, **user_header(user)}
+        acting._headers = {**self._headers, **user_header(acting_user(id, roles, claims))}
         return acting
 
     def with_idempotency_key(self, key: str, /) -> RealComponent:

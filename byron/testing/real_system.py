@@ -20,6 +20,9 @@ from byron.testing.real_broker import RealBroker, RealLog
 from byron.testing.real_component import RealComponent
 from byron.testing.real_places import Places
 
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
+
 #: Seconds that a start, or coming to rest, may take.
 PATIENCE = 30.0
 
@@ -56,7 +59,7 @@ class RealSystem(Members[RealComponent]):
             for config in self._configs:
                 log = self._log(config.component.namespace, until_the_end)
                 self._members[config.label] = member = RealComponent(
-                    config, self._places, self._group, log, self._broker.url, self._patience, names
+                    config, self._places, self._group, log, self._broker.url, self._patience, names, self._reader
                 )
                 member.start()
             self._patience.wait(lambda: self._are_ready(list(self)), "the components' APIs to answer")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from byron.events.event import Event
@@ -17,31 +16,40 @@ if TYPE_CHECKING:
     from byron.testing.log import EventLog
     from byron.testing.subject import Subject
 
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
+
 
 class Scenario:
     """`component.given(event(…)).when("createStudent", name="Ada").then(event("new.student", name="Ada"))`."""
 
-    def __init__(self, component: Subject, log: EventLog, given: Sequence[Event] = ()) -> None:
+    def __init__(self, component: Subject, log: EventLog) -> None:
         self._component = component
         self._log = log
         self._what = ""
         self._failure: GraphQLFailure | None = None
+        #: Whether a `then_error` has said that there was a failure.
+        self._is_examined = False
         self._result: Any = None
-        #: How much the log held when the `when` began.
-        self._before = 0
+        #: How much the log held when the `when` began, and when its command had returned.
+        self._before = self._after = 0
         #: The id of the event that arrived by it, unless it was a command.
         self._arrived: str | None = None
         self._is_settled = False
-        for each in given:
+
+    def given(self, *events: Event) -> Self:
+        """Put events into the log, as their components would, and have them applied: what was before."""
+        for each in events:
             self._require_handled(each)
-        if given:
-            log.append(given)
-            component.settle()
+        if events:
+            self._log.append(events)
+            self._component.settle()
+        return self
 
     def when(self, what: str | Event, /, **arguments: Any) -> Self:
         """Run a command of schema.yaml, or have an event arrive and be applied."""
-        __tracebackhide__ = True
-        self._failure, self._result = None, None
+        self.require_examined()
+        self._failure, self._result, self._is_examined = None, None, False
         self._arrived, self._is_settled = None, False
         self._before = len(self._log)
         if isinstance(what, Event):
@@ -51,25 +59,25 @@ class Scenario:
             self._what = what.name
             [self._arrived] = self._log.append([what])
             self._component.settle()
-            return self
-        self._what = what
-        try:
-            self._result = self._component.run(what, **arguments)
-        except GraphQLFailure as failure:
-            self._failure = failure
+        else:
+            self._what = what
+            try:
+                self._result = self._component.run(what, **arguments)
+            except GraphQLFailure as failure:
+                self._failure = failure
+        self._after = len(self._log)
         return self
 
     @property
     def result(self) -> Any:
         """What the command returned. Raises AssertionError when it was refused."""
-        __tracebackhide__ = True
         self._require_when("result")
-        self._require_success("a result")
+        if self._failure is not None:
+            raise self._unexpected("a result")
         return self._result
 
     def settled(self) -> Self:
         """Apply everything pending, so that what this component's handlers emit counts, too."""
-        __tracebackhide__ = True
         self._require_success("success")
         self._component.settle()
         self._is_settled = True
@@ -77,7 +85,8 @@ class Scenario:
 
     def then(self, *expected: Event) -> Self:
         """Require that exactly these events were emitted, in this order; of each, what is expected counts."""
-        __tracebackhide__ = True
+        for each in expected:
+            require_event(each)
         self._require_when("then")
         self._require_success(", ".join(each.name for each in expected) or "success")
         report = compare(expected, self._emitted())
@@ -87,20 +96,18 @@ class Scenario:
 
     def then_error(self, code: str, message: str = "") -> Self:
         """Require that the command was refused with a code, and a message that contains this."""
-        __tracebackhide__ = True
         self._require_when("then_error")
         if self._failure is None:
             emitted = "".join(f"\n  {summary(each)}" for each in self._emitted())
             told = f"it returned {self._result!r} and emitted{emitted or ' nothing'}"
             raise AssertionError(f"{self._what} was expected to be refused with {code}, but {told}")
-        if self._failure.code != code or message not in str(self._failure):
-            wanted = f"{code}: …{message}…" if message else code
-            raise AssertionError(f"{self._what} was refused with\n  {_told(self._failure)}\nexpected was\n  {wanted}")
+        if self._failure.code != code or message not in self._failure.message:
+            raise self._unexpected(f"{code}: …{message}…" if message else code)
+        self._is_examined = True
         return self
 
     def then_query(self, name: str, expected: Any, /, **arguments: Any) -> Self:
-        """Require what a query answers once everything is applied."""
-        __tracebackhide__ = True
+        """Require what a query answers once everything is applied; of each entity, what is expected counts."""
         self._require_success("success")
         self._component.settle()
         found = self._component.query(name, **arguments)
@@ -108,23 +115,35 @@ class Scenario:
             raise AssertionError("\n".join([f"{name} answers otherwise than expected:", *report]))
         return self
 
+    def require_examined(self) -> None:
+        """Raise AssertionError when the last `when` was refused, and no `then_error` has said that it should be."""
+        self._require_success("success, since no `then_error` follows")
+
     def _emitted(self) -> list[Event]:
-        name = self._component.config.component.name
         return consequences(
-            self._log.events(after=self._before), name, arrived=self._arrived, is_settled=self._is_settled
+            self._log.events(after=self._before),
+            self._component.config.component.name,
+            arrived=self._arrived,
+            by_command=self._after - self._before,
+            is_settled=self._is_settled,
         )
 
     def _require_when(self, step: str) -> None:
-        __tracebackhide__ = True
         if not self._what:
             raise AssertionError(f"`{step}` is about what a `when` did, and there was none in this scenario.")
 
     def _require_success(self, wanted: str) -> None:
-        __tracebackhide__ = True
+        if self._failure is not None and not self._is_examined:
+            raise self._unexpected(wanted)
+
+    def _unexpected(self, wanted: str) -> AssertionError:
+        """Return the error that a command was refused otherwise than it was expected."""
+        self._is_examined = True
+        error = AssertionError(f"{self._what} was refused:\n  {self._failure}\nExpected was {wanted}.")
         if self._failure is not None:
-            raise AssertionError(
-                f"{self._what} was refused, expected was {wanted}:\n  {_told(self._failure)}"
-            ) from self._failure
+            error.__cause__ = self._failure.__cause__
+            error.__notes__ = list(getattr(self._failure, "__notes__", ()))
+        return error
 
     def _require_handled(self, arriving: Event) -> None:
         component = self._component.config.component
@@ -132,7 +151,3 @@ class Scenario:
             known = ", ".join(component.handlers) or "none"
             hint = did_you_mean(arriving.name, component.handlers)
             raise LookupError(f"{component.name} handles no event {arriving.name!r}{hint}; it handles: {known}")
-
-
-def _told(failure: GraphQLFailure) -> str:
-    return str(failure)

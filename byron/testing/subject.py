@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from byron.events.event import Event
+from byron.commands.user import User
+from byron.events.event import Event, StoredMessage
 from byron.schema.installed import ComponentConfig
 from byron.schema.problems import did_you_mean
 from byron.testing.commands import Commands
@@ -15,15 +16,35 @@ from byron.testing.log import EventLog, Messages
 from byron.testing.members import event_names
 from byron.testing.scenario import Scenario
 
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
+
+
+def acting_user(id: str, roles: Iterable[str], claims: Mapping[str, Any]) -> User:
+    """Return the user as whom a test acts. Raises TypeError for roles in one text."""
+    if isinstance(roles, str):
+        raise TypeError(f'roles takes a list: write roles=["{roles}"]')
+    return User(id=id, roles=frozenset(roles), claims={"sub": id, **claims})
+
 
 class Subject(Commands):
     """A component under test. Its clients' view is that of `Commands`; here is what its log gets and holds."""
 
-    def __init__(self, config: ComponentConfig, log: Messages, names: Collection[str] | None = None) -> None:
-        """Prepare a component that may be told of events by these names; without any, by those that it knows."""
+    def __init__(
+        self,
+        config: ComponentConfig,
+        log: Messages,
+        names: Collection[str] | None = None,
+        read: Callable[[StoredMessage], Event] | None = None,
+    ) -> None:
+        """Prepare a component that may be told of events by these names; without any, by those that it knows.
+
+        `read` reads the messages of a log that other components write, too.
+        """
         super().__init__(config)
-        self._log = EventLog(config.component, log)
+        self._log = EventLog(config.component, log, read)
         self._names = event_names([config]) if names is None else names
+        self._scenarios: list[Scenario] = []
 
     @abstractmethod
     def settle(self) -> int:
@@ -36,11 +57,24 @@ class Subject(Commands):
 
     def given(self, *events: Event) -> Scenario:
         """Put events into the log, as their components would, and have them applied: what was before."""
-        return Scenario(self, self._log, events)
+        return self._scenario().given(*events)
 
     def when(self, what: str | Event, /, **arguments: Any) -> Scenario:
         """Run a command, or have an event arrive; what must come of it is said by the scenario's `then`."""
-        return Scenario(self, self._log).when(what, **arguments)
+        return self._scenario().when(what, **arguments)
+
+    def unexamined(self) -> Iterator[str]:
+        """Give the refusals that no scenario said anything of, in words."""
+        for scenario in self._scenarios:
+            try:
+                scenario.require_examined()
+            except AssertionError as error:
+                yield "\n".join([str(error), *getattr(error, "__notes__", ())])
+
+    def _scenario(self) -> Scenario:
+        scenario = Scenario(self, self._log)
+        self._scenarios.append(scenario)
+        return scenario
 
     def publish(self, *events: Event) -> None:
         """Put events into the log, as their components would; made by `byron.testing.event`.

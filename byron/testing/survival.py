@@ -25,6 +25,9 @@ from byron.testing.rehearsal import EndlessError, Rehearsal
 from byron.testing.schedule import Crash, Overtake, Restart, Schedule, Step, Turn
 from byron.testing.state import Outcome, caches, differences
 
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
+
 _SAME_AGAIN = "What happened: they were applied twice in the same way, without any fault, on two days."
 
 _CHANGING = """\
@@ -95,7 +98,6 @@ class Survival:
 
     def _crash_everywhere(self) -> None:
         """Have the process end once at each step of applying all events in one batch."""
-        __tracebackhide__ = True
         order = tuple(range(len(self._messages)))
         for step in Step:
             for done in range(_MOST_STEPS):
@@ -104,7 +106,6 @@ class Survival:
 
     def _check(self, schedule: Schedule) -> bool:
         """Require the same outcome by a schedule; return whether a process ended by it."""
-        __tracebackhide__ = True
         assert self._expected is not None
         rehearsal = self._rehearsal()
         try:

@@ -14,12 +14,17 @@ from byron.testing.component import ComponentUnderTest
 from byron.testing.failures import ComponentDown
 from byron.testing.members import Members, Reader, event_names
 
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
+
 
 class MemberUnderTest(ComponentUnderTest):
     """A component among others: the log is all of theirs, and the component may be down."""
 
-    def __init__(self, config: ComponentConfig, broker: LogUnderTest, down: set[str], names: set[str]) -> None:
-        super().__init__(config, broker, names)
+    def __init__(
+        self, config: ComponentConfig, broker: LogUnderTest, down: set[str], names: set[str], reader: Reader
+    ) -> None:
+        super().__init__(config, broker, names, reader.read)
         self._down = down
 
     @property
@@ -51,7 +56,7 @@ class SystemUnderTest(Members[MemberUnderTest]):
     def _member(self, config: ComponentConfig) -> MemberUnderTest:
         namespace = config.component.namespace
         log = self._logs.setdefault(namespace.lower(), LogUnderTest(namespace))
-        return MemberUnderTest(config, log, self._down, self._names)
+        return MemberUnderTest(config, log, self._down, self._names, self._reader)
 
     @contextmanager
     def connected(self) -> Iterator[Self]:

@@ -131,8 +131,12 @@ FAULTS, EXAMPLES = "test_faults_leave_the_cache_the_same", "test_every_command_a
                 FAULTS,
             ],
         ),
+        (
+            Path(__file__).parent / "schema_of_auctions.yaml",
+            [MADE.format("list_item"), ANNOUNCED.format("list_item"), FAULTS],
+        ),
     ],
-    ids=["listing 2", "auth", "grouping", "roles and hooks"],
+    ids=["listing 2", "auth", "grouping", "roles and hooks", "defaults and nulls"],
 )
 def test_the_tests_that_it_makes_are_short_tell_what_is_known_and_pass(tmp_path, schema, names):
     create_project("shelf", tmp_path / "shelf", schema=schema)

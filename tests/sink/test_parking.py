@@ -569,7 +569,7 @@ def test_without_parking_a_failure_is_raised_and_all_before_it_is_applied(bench,
         worker.take()
         batches.apply(bench.broker.messages)
 
-    assert failure.value.__notes__ == [f"Event at position 3 of the log, on {bench.broker.messages[2].subject}"]
+    assert failure.value.__notes__ == ["In the handler newAuthor of new.author c, at position 3 of the log"]
     assert (bench.authors, bench.parked, bench.position) == (["a", "b"], [], 2)
 
 

@@ -134,6 +134,123 @@ def test_seconds(system): pass
     assert "The marker `real` takes seconds by name: @pytest.mark.real(patience=90)" in told or "not run" in told
 
 
+def test_a_refusal_that_the_test_says_nothing_of_fails_it(run_tests):
+    told = run_tests("""
+BOOK = dict(title=" ", genre="DRAMA", author="a1", tags=[])
+
+def test_last(component):
+    component.when("addBook", data=BOOK)
+
+def test_before_another(component):
+    component.when("addBook", data=BOOK).when("createAuthor", fullName="Ada").then()
+
+def test_a_mistake(component):
+    component.when("closeLibrary", genre="POETRY")
+
+def test_in_a_system(system):
+    system.library.as_user("ada").when("addBook", data=BOOK)
+
+def test_said(component, system):
+    component.when("addBook", data=BOOK).then_error("NO_TITLE")
+
+def test_failed_by_itself(component):
+    component.when("addBook", data=BOOK)
+    assert 1 == 2
+""")
+    assert "5 failed, 1 passed" in told, told
+    refused = "addBook was refused:\n  NO_TITLE: A book needs a title.\nExpected was success, since no `then_error`"
+    assert told.count(refused) == 2, told
+    assert "During handling of" not in told
+    assert "INTERNAL_ERROR: RuntimeError: the poets' password is 'secret', raised at" in told
+    assert "assert 1 == 2" in told
+
+
+def test_component_and_system_are_one(run_tests):
+    told = run_tests("""
+def test_it(component, system):
+    component.mutate("createAuthor", fullName="Ada")
+    assert component is system[component.config.label]
+    assert len(system.events) == 1
+    assert system.settle() == 1
+
+@pytest.fixture
+def ada(component):
+    return component.mutate("createAuthor", fullName="Ada")
+
+def test_by_a_fixture(ada, system):
+    assert [event.key for event in system.events] == [ada["id"]]
+""")
+    assert "2 passed" in told, told
+
+
+def test_a_report_shows_the_test_and_the_reason(run_tests):
+    told = run_tests("""
+def test_it(component):
+    component.mutate("addBook", data=dict(title=" ", genre="DRAMA", author="a1", tags=[]))
+""")
+    report = told.partition("FAILURES")[2].partition("short test summary")[0].splitlines()
+    assert len([line for line in report if line.strip()]) <= 9, told
+    assert "NO_TITLE: A book needs a title." in told
+    assert "Raised at" in told
+    assert "normalize_title.py:" in told
+
+
+def test_a_handler_s_error_is_shown_where_it_was_raised(run_tests):
+    told = run_tests("""
+def test_it(component, monkeypatch):
+    def new_author(ctx, event):
+        raise ValueError("no shelf is left")
+
+    monkeypatch.setattr("library.sink.handlers.new_author.new_author", new_author)
+    component.choose_ids("a1")
+    component.mutate("createAuthor", fullName="Ada")
+    component.settle()
+""")
+    report = told.partition("FAILURES")[2].partition("short test summary")[0]
+    assert 'raise ValueError("no shelf is left")' in report, told
+    assert "In the handler newAuthor of new.author a1, at position 1 of the log" in report
+    assert "byron/sink" not in report
+    assert len(report.splitlines()) < 35, told
+
+
+def test_events_that_differ_are_told_apart_one_by_one(run_tests):
+    told = run_tests("""
+from byron.testing import event
+
+def test_it(component):
+    component.choose_ids("a1")
+    component.mutate("createAuthor", fullName="Ada")
+    assert component.events == [event("new.author", fullName="Bob")]
+
+def test_other_lists():
+    assert [1] == [2]
+""")
+    assert "≠ new.author" in told, told
+    assert "fullName: expected 'Bob', found 'Ada'" in told
+    assert "correlation_id" not in told
+    assert "At index 0 diff: 1 != 2" in told
+
+
+def test_what_a_test_asks_for_too_late_is_told(run_tests):
+    told = run_tests("""
+def test_it(request):
+    request.getfixturevalue("component")
+""")
+    assert "Name `component` among the test's arguments, or those of a fixture that it names." in told
+
+
+def test_real_is_refused_where_it_does_nothing(run_tests):
+    told = run_tests("""
+@pytest.mark.real
+def test_it(): pass
+
+@pytest.mark.real(patience="x")
+def test_patience(system): pass
+""")
+    assert "`real` is for tests of the fixture `system`, which this one does not ask for." in told
+    assert "takes seconds by name: @pytest.mark.real(patience=90)" in told or "not run" in told
+
+
 def test_also_real_is_for_system(run_tests):
     told = run_tests("""
 @pytest.mark.also_real

@@ -23,6 +23,7 @@ def test_a_coordinator_gets_the_role(system):
     assert system.auth.query("getUser", id=ada["id"])["role"] == "COORDINATOR"
     assert system["grouping"].query("getSchools") == [school]
     assert [event.name for event in system.events] == ["new.user", "new.school", "update.role"]
+    assert system.grouping.events == system.events
     assert system.events[1].payload == {"id": school["id"], "name": "USP", "coordinator": ada["id"]}
 
     guest = {"name": "Bob", "role": "TEACHER"}
@@ -120,9 +121,9 @@ def test_what_goes_wrong_is_told(system, monkeypatch):
     sink = next(process for process in system.processes if process.name == "grouping sink")
     wait_for_text(sink.log, "consuming component=grouping")
     with monkeypatch.context() as impatient:
-        impatient.setattr(system._patience, "seconds", 0.3)
         os.kill(sink.pid, signal.SIGSTOP)
         system.grouping.mutate("createSchool", name="USP", coordinator="u1")
+        impatient.setattr(system._patience, "seconds", 0.3)
         with pytest.raises(SystemFailure) as slow:
             system.settle()
         os.kill(sink.pid, signal.SIGCONT)
