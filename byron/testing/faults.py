@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
-
-from django.db import connections, transaction
 
 from byron.broker.base import Acknowledgement, Consumer, Expected
 from byron.broker.memory import MemoryBroker
@@ -21,8 +18,6 @@ from byron.testing.schedule import Crash, Step
 
 #: Seconds that pass when a Cache is lost: the broker has forgotten which ids it had.
 _LONG_AFTER = 86400.0
-
-_WRITES = ("INSERT", "UPDATE", "DELETE")
 
 
 class ProcessEnd(BaseException):
@@ -199,61 +194,6 @@ class FaultyApplier(Applier):
 
 def _id(item: Incoming) -> str:
     return message_id(item.message)
-
-
-class Statements:
-    """Watches what is asked of the Cache. In a test's transaction, a savepoint stands for each of the Sink's."""
-
-    def __init__(self, alias: str, faults: Faults) -> None:
-        self._alias = alias
-        self._faults = faults
-        self._depth = 0
-        self._undone = False
-
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Let the process end before a commit, or before a statement outside of transactions."""
-        with connections[self._alias].execute_wrapper(self):
-            yield
-
-    def forget(self) -> None:
-        """Be as a new process is: in no transaction."""
-        self._depth = 0
-        # Where the process ended inside of an atomic block without a savepoint, Django holds the test's for spoilt.
-        transaction.set_rollback(False, using=self._alias)
-
-    def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        verb = sql.split(None, 1)[0]
-        if verb == "SAVEPOINT":
-            self._depth += 1
-        elif verb == "ROLLBACK":
-            self._undone = True
-        elif verb == "RELEASE":
-            if self._depth == 1 and not self._undone:
-                self._commit(execute, sql, params, many, context)
-            self._undone = False
-            self._depth -= 1
-        elif self._depth == 0 and verb in _WRITES:
-            self._faults.pass_by(Step.NOTE, _described(verb, sql))
-        return execute(sql, params, many, context)
-
-    def _commit(self, execute: Callable[..., Any], sql: str, *rest: Any) -> None:
-        try:
-            self._faults.pass_by(Step.COMMIT, "the commit")
-        except ProcessEnd:
-            # What the database does with the transaction of a client that is gone.
-            execute(sql.replace("RELEASE", "ROLLBACK TO", 1), *rest)
-            execute(sql, *rest)
-            self._depth = 0
-            raise
-
-
-def _described(verb: str, sql: str) -> str:
-    if "byron_outbox_message" in sql:
-        return "it removes from the outbox what it has published"
-    if "byron_checkpoint" in sql:
-        return "it makes the lane's checkpoint" if verb == "INSERT" else "it makes a note about the lane"
-    return "it makes a note in the Cache"
 
 
 def label(message: Message | StoredMessage) -> str:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from django.db import transaction
 from django.test import override_settings
 
 from byron.broker.base import Broker
@@ -20,9 +19,10 @@ from byron.schema.installed import ComponentConfig
 from byron.sink.lane import LaneWorker, Progress
 from byron.sink.lanes import Lane
 from byron.sink.membership import Membership
-from byron.testing.faults import Faults, FaultyApplier, FaultyLog, FaultyReader, ProcessEnd, Statements, label
+from byron.testing.faults import Faults, FaultyApplier, FaultyLog, FaultyReader, ProcessEnd, label
 from byron.testing.schedule import Action, Arrive, Crash, Lose, Overtake, Restart, Retry, Schedule, Turn
-from byron.testing.state import Outcome, emissions, empty, rows_of
+from byron.testing.stages import Stage
+from byron.testing.state import Outcome, emissions, remove_rows, rows_of
 
 #: Rounds of all lanes after which what is left cannot come to an end.
 _MOST_ROUNDS = 1000
@@ -100,23 +100,25 @@ class Rehearsal:
     def __init__(
         self,
         configs: Sequence[ComponentConfig],
+        stages: Sequence[Stage],
         payloads: PayloadCodec,
         messages: Sequence[Message],
         poison: Message,
         *,
         by_cause: bool,
     ) -> None:
-        """Prepare to apply messages to the Cache of the first component, having an eye on the others' too."""
+        """Prepare to apply messages to the first component's Cache, with an eye on the others'; each has its stage."""
         self.faults = Faults()
         self.faults.names = _names(messages) | {poison.id: "the message that nobody can read"}
         self._config = configs[0]
         self._configs = configs
+        self._stage = stages[0]
+        self._stages = stages
         self._payloads = payloads
         self._messages = messages
         self._poison = poison
         self._by_cause = by_cause
         self._log = FaultyLog(self._config.component.namespace, self.faults)
-        self._statements = Statements(self._config.alias, self.faults)
         self._held: Sequence[Message] = ()
         self._lanes = 1
 
@@ -171,10 +173,9 @@ class Rehearsal:
             stack.enter_context(
                 override_settings(BYRON_SINK_BATCH_SIZE=batch, BYRON_SINK_RETRY_DELAY=0.0, BYRON_SINK_TRIES=10_000)
             )
-            for config in self._configs:
-                stack.enter_context(_undone(config.alias))
-            empty(self._config)
-            stack.enter_context(self._statements.watched())
+            for stage in self._stages:
+                stack.enter_context(stage.rehearsal(empty=stage is self._stage))
+            stack.enter_context(self._stage.watched(self.faults))
             stack.enter_context(acting_as(Role.SINK))
             yield
 
@@ -202,7 +203,7 @@ class Rehearsal:
             case Lose():
                 self.faults.tell("The Cache is lost; a day later a new process builds it from the log.")
                 with acting_as(Role.MAINTENANCE):
-                    empty(self._config)
+                    remove_rows(self._config)
                 self._log.grow_old()
                 return self._process()
 
@@ -212,7 +213,7 @@ class Rehearsal:
                 work()
             return process
         except ProcessEnd:
-            self._statements.forget()
+            self._stage.end_process()
             self.faults.tell("A new process goes on.")
             return self._process()
 
@@ -294,13 +295,3 @@ def _names(messages: Sequence[Message]) -> dict[str, str]:
         seen[plain] += 1
         names[message.id] = plain if seen[plain] == 1 else f"{plain} (no. {seen[plain]})"
     return names
-
-
-@contextmanager
-def _undone(alias: str) -> Iterator[None]:
-    """Undo afterwards what is done to a database."""
-    with transaction.atomic(using=alias):
-        try:
-            yield
-        finally:
-            transaction.set_rollback(True, using=alias)

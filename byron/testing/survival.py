@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from unittest import SkipTest, mock
+from unittest import mock
 
-from django.db import connections
 from django.utils import timezone
 
 from byron.broker.memory import MemoryBroker
@@ -23,6 +22,7 @@ from byron.testing.events import as_news, require_event
 from byron.testing.faults import label, listing
 from byron.testing.rehearsal import EndlessError, Rehearsal
 from byron.testing.schedule import Crash, Overtake, Restart, Schedule, Step, Turn
+from byron.testing.stages import stage_for
 from byron.testing.state import Outcome, caches, differences
 
 _SAME_AGAIN = "What happened: they were applied twice in the same way, without any fault, on two days."
@@ -72,18 +72,15 @@ class Survival:
             raise LookupError("There are no events to survive: give some, or run commands that emit some before.")
         self._poison = self._unreadable()
         self._configs = caches(config)
+        self._stages = [stage_for(each) for each in self._configs]
         self._expected: Outcome | None = None
 
     def check(self, *, examples: int, seed: int | None) -> None:
-        """Try so many schedules. Raises SurvivalError, MissingExtraError, SkipTest for a Cache without savepoints."""
-        connection = connections[self._config.alias]
-        if not connection.features.uses_savepoints:
-            raise SkipTest(
-                f"Faults are not rehearsed on {connection.vendor}, which has no savepoints to undo them by: run the "
-                "tests with CACHE_URL= as well, on SQLite."
-            )
+        """Try so many schedules. Raises SurvivalError, MissingExtraError."""
         explore = _explorer()
-        with _quiet():
+        with _quiet(), ExitStack() as stack:
+            for stage in self._stages:
+                stack.enter_context(stage.opened())
             self._expected = self._applied_one_by_one()
             with _another_day():
                 again = differences(self._expected, self._applied_one_by_one())
@@ -129,7 +126,9 @@ class Survival:
             ) from error
 
     def _rehearsal(self) -> Rehearsal:
-        return Rehearsal(self._configs, self._payloads, self._messages, self._poison, by_cause=self._across_keys)
+        return Rehearsal(
+            self._configs, self._stages, self._payloads, self._messages, self._poison, by_cause=self._across_keys
+        )
 
     def _report(self, story: Sequence[str], found: Sequence[str], hint: str) -> str:
         name = self._config.component.name
