@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -37,19 +38,35 @@ class Faults:
         self.failures: dict[str, int] = {}
         #: What the story calls events that are not emitted by handlers, by their ids.
         self.names: Mapping[str, str] = {}
-        #: Whether a process has ended.
-        self.crashed = False
+        #: How many steps of each kind were done, turn by turn.
+        self.turns: list[Counter[Step]] = []
+        #: The events that were applied last, by their ids.
+        self.latest: tuple[str, ...] = ()
         self._crash: Crash | None = None
-        self._done = 0
+        self._done: Counter[Step] = Counter()
+        self._each: Step | None = None
+        self._ended_at: set[object] = set()
 
     @contextmanager
     def crashing(self, crash: Crash | None) -> Iterator[None]:
         """Have the process end where a crash says."""
-        self._crash, self._done = crash, 0
+        self._crash, self._done = crash, Counter()
         try:
             yield
         finally:
             self._crash = None
+
+    @contextmanager
+    def crashing_at_each(self, step: Step) -> Iterator[None]:
+        """Have processes end before each step of a kind, when it comes for the first time."""
+        self._each, self._ended_at = step, set()
+        try:
+            yield
+        finally:
+            self._each = None
+
+    def begin_turn(self) -> None:
+        self.turns.append(Counter())
 
     def tell(self, line: str) -> None:
         self.story.append(line)
@@ -62,21 +79,34 @@ class Faults:
 
     def pass_by(self, step: Step, what: str) -> None:
         """Go on with a step, or end the process before it."""
-        if self.until_crash(step) == 0:
+        if self.until_crash(step) == 0 or self._is_first(step, (what, self.latest)):
             self.end(what)
         self.count(step)
 
     def until_crash(self, step: Step) -> int | None:
         """Return how many steps of a kind will be done before the process ends; None when it will not at one."""
-        return self._crash.done - self._done if self._crash is not None and self._crash.step is step else None
+        return self._crash.done - self._done[step] if self._crash is not None and self._crash.step is step else None
+
+    def handlers_until_crash(self, events: Sequence[str]) -> int | None:
+        """Return how many of these events, told by their ids, will be handled before the process ends, as above."""
+        if self._each is Step.HANDLER:
+            return next((place for place, each in enumerate(events) if self._is_first(Step.HANDLER, each)), None)
+        return self.until_crash(Step.HANDLER)
+
+    def _is_first(self, step: Step, place: object) -> bool:
+        if self._each is not step or place in self._ended_at:
+            return False
+        self._ended_at.add(place)
+        return True
 
     def count(self, step: Step, done: int = 1) -> None:
-        if self._crash is not None and self._crash.step is step:
-            self._done += done
+        self._done[step] += done
+        if self.turns:
+            self.turns[-1][step] += done
 
     def end(self, what: str) -> None:
         """End the process. Raises ProcessEnd."""
-        self._crash, self.crashed = None, True
+        self._crash = None
         self.tell(f"The process ends before {what}.")
         raise ProcessEnd
 
@@ -171,7 +201,7 @@ class FaultyApplier(Applier):
 
     def apply(self, items: Sequence[Incoming], enough: Callable[[], bool] = lambda: False) -> int:
         faults = self._faults
-        crash = faults.until_crash(Step.HANDLER)
+        crash = faults.handlers_until_crash([_id(item) for item in items])
         failing = next((place for place, item in enumerate(items) if faults.failures.get(_id(item))), len(items))
         if crash is not None and crash < len(items) and crash <= failing:
             self._told(items[:crash], enough)
@@ -189,6 +219,7 @@ class FaultyApplier(Applier):
         if items:
             together = " in one batch" if len(items) > 1 else ""
             self._faults.tell(f"The Sink applies {self._faults.listed([item.message for item in items])}{together}.")
+            self._faults.latest = tuple(map(_id, items))
         return super().apply(items, enough)
 
 

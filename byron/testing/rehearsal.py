@@ -20,7 +20,19 @@ from byron.sink.lane import LaneWorker, Progress
 from byron.sink.lanes import Lane
 from byron.sink.membership import Membership
 from byron.testing.faults import Faults, FaultyApplier, FaultyLog, FaultyReader, ProcessEnd, label
-from byron.testing.schedule import Action, Arrive, Crash, Lose, Overtake, Restart, Retry, Schedule, Turn
+from byron.testing.schedule import (
+    Action,
+    Arrive,
+    Crash,
+    EndAtEach,
+    Lose,
+    Overtake,
+    Restart,
+    Retry,
+    Schedule,
+    Step,
+    Turn,
+)
 from byron.testing.stages import Stage
 from byron.testing.state import Outcome, emissions, remove_rows, rows_of
 
@@ -52,11 +64,13 @@ class Process:
             for number in range(lanes)
         ]
         self._log = log
+        self._faults = faults
         for worker in self.workers:
             worker.effects.applier = FaultyApplier(config, payloads, faults)
 
     def turn(self, lane: int, *, again: int = 0) -> int:
         """Have a lane fetch what is there and apply it; return how many events were fetched."""
+        self._faults.begin_turn()
         number = lane % len(self.workers)
         reader = self._reader(number)
         reader.go_back(again)
@@ -193,6 +207,8 @@ class Rehearsal:
                 )
             case Retry():
                 return self._unless_it_ends(process, action.crash, lambda: process.retry(action.lane))
+            case EndAtEach():
+                return self._end_at_each(process, action.step)
             case Arrive():
                 self._arrive()
                 return process
@@ -213,9 +229,24 @@ class Rehearsal:
                 work()
             return process
         except ProcessEnd:
-            self._stage.end_process()
-            self.faults.tell("A new process goes on.")
-            return self._process()
+            return self._next_process()
+
+    def _next_process(self) -> Process:
+        self._stage.end_process()
+        self.faults.tell("A new process goes on.")
+        return self._process()
+
+    def _end_at_each(self, process: Process, step: Step) -> Process:
+        with self.faults.crashing_at_each(step):
+            before = -1
+            while True:
+                try:
+                    if not process.turn(0) and len(self._log.messages) == before:
+                        return process
+                    before = len(self._log.messages)
+                except ProcessEnd:
+                    process = self._next_process()
+                self._require_an_end()
 
     def _restart(self, process: Process, action: Restart) -> Process:
         process.release()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -21,7 +22,7 @@ from byron.schema.installed import ComponentConfig
 from byron.testing.events import as_news, require_event
 from byron.testing.faults import label, listing
 from byron.testing.rehearsal import EndlessError, Rehearsal
-from byron.testing.schedule import Crash, Overtake, Restart, Schedule, Step, Turn
+from byron.testing.schedule import Action, Crash, EndAtEach, Overtake, Restart, Schedule, Step, Turn
 from byron.testing.stages import stage_for
 from byron.testing.state import Outcome, caches, differences
 
@@ -43,8 +44,14 @@ by F() + 1 is fine, since the Cache holds each effect once. Usual causes: what i
 to another database or anywhere outside of the Cache, a random or fresh id, the time of the clock."""
 
 
-#: Crashes before steps of one kind, at most, besides those that are generated.
-_MOST_STEPS = 10
+#: How many events a process applies in one batch where it ends once; the smaller number with few events only.
+_BATCHES = {10: None, 2: 6}
+
+#: Events applied in the schedules that have the process end once before steps of one kind, at most.
+_MOST_WORK = 400
+
+#: Seconds for which one end is looked for that does what many did.
+_SEARCHING = 10.0
 
 
 class SurvivalError(AssertionError):
@@ -91,16 +98,37 @@ class Survival:
             explore(self._check, keys, across_keys=self._across_keys, examples=examples, seed=seed)
 
     def _crash_everywhere(self) -> None:
-        """Have the process end once at each step of applying all events in one batch."""
+        """Have the process end once before each step, by batches; then, of the events one by one, before all steps."""
         __tracebackhide__ = True
-        order = tuple(range(len(self._messages)))
+        for batch, most_events in _BATCHES.items():
+            if most_events is None or batch < len(self._messages) <= most_events:
+                for schedule in self._ending_once(Step, batch):
+                    self._check(schedule)
         for step in Step:
-            for done in range(_MOST_STEPS):
-                if not self._check(Schedule(order=order, actions=(Turn(crash=Crash(step=step, done=done)),))):
-                    break
+            try:
+                self._check(self._schedule(1, EndAtEach(step=step)))
+            except SurvivalError:
+                until = time.monotonic() + _SEARCHING
+                for schedule in self._ending_once([step], 1):
+                    self._check(schedule)
+                    if time.monotonic() > until:
+                        break
+                raise
 
-    def _check(self, schedule: Schedule) -> bool:
-        """Require the same outcome by a schedule; return whether a process ended by it."""
+    def _ending_once(self, steps: Iterable[Step], batch: int) -> Iterator[Schedule]:
+        """Give the schedules in which the process ends once, before each step of these kinds while work is bearable."""
+        turns = self._check(self._schedule(batch)).faults.turns
+        most = _MOST_WORK // max(sum(turn[Step.HANDLER] for turn in turns), 1)
+        for step in steps:
+            places = [(before, done) for before, turn in enumerate(turns) for done in range(turn[step])]
+            for before, done in places[: max(most, 1)]:
+                yield self._schedule(batch, *[Turn()] * before, Turn(crash=Crash(step=step, done=done)))
+
+    def _schedule(self, batch: int, *actions: Action) -> Schedule:
+        return Schedule(order=tuple(range(len(self._messages))), batch=batch, actions=actions)
+
+    def _check(self, schedule: Schedule) -> Rehearsal:
+        """Require the same outcome by a schedule, and return what went by it."""
         __tracebackhide__ = True
         assert self._expected is not None
         rehearsal = self._rehearsal()
@@ -112,7 +140,7 @@ class Survival:
             crossed = self._across_keys and _crosses(schedule)
             story = [f"{number:3}. {line}" for number, line in enumerate(rehearsal.story, 1)]
             raise SurvivalError(self._report(["What happened:", *story], found, _ACROSS if crossed else _TWICE))
-        return rehearsal.faults.crashed
+        return rehearsal
 
     def _applied_one_by_one(self) -> Outcome:
         try:
