@@ -151,12 +151,13 @@ class ComponentUnderTest(Subject):
     def survives(self, *events: Event, across_keys: bool = True, examples: int = 30, seed: int | None = None) -> None:
         """Require that the Cache ends the same whatever happens to the Sink, for what was emitted and these events.
 
-        Generated fault schedules have events delivered again, processes that end at any step, handlers that fail
-        once, several lanes, other orders across keys, and a Cache that is lost. They are the same `examples` each
-        time, others for each `seed`. Each begins with an empty Cache, and leaves this component as it was. Without
-        `across_keys` there is one lane, and nothing passes an event of another key. Raises SurvivalError, an
-        AssertionError that tells the smallest schedule found; MissingExtraError; EventError and LookupError for
-        events that this component cannot get.
+        First processes end before every step of applying them, in batches and one by one; of many events, in the first
+        batches only. Then generated fault schedules have events delivered again, processes that end at any step,
+        handlers that fail once, several lanes, other orders across keys, and a Cache that is lost. They are the same
+        `examples` each time, others for each `seed`. Each begins with an empty Cache, and leaves this component as it
+        was. Without `across_keys` there is one lane, and nothing passes an event of another key. Raises SurvivalError,
+        an AssertionError that tells the smallest schedule found; MissingExtraError; EventError and LookupError for
+        events that this component cannot get; and CacheError for a Cache whose engine is none of Byron's.
         """
         Survival(self.config, self.broker, events, across_keys=across_keys).check(examples=examples, seed=seed)
 

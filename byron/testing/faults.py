@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
-
-from django.db import connections, transaction
 
 from byron.broker.base import Acknowledgement, Consumer, Expected
-from byron.broker.memory import MemoryBroker
 from byron.events.codec import message_id
 from byron.events.event import Message, StoredMessage
 from byron.events.payloads import PayloadCodec
 from byron.events.subjects import SLOTS, decode_key, split_subject
 from byron.schema.installed import ComponentConfig
 from byron.sink.apply import Applier, Incoming
+from byron.testing.cascades import LogUnderTest
 from byron.testing.schedule import Crash, Step
 
 #: Seconds that pass when a Cache is lost: the broker has forgotten which ids it had.
 _LONG_AFTER = 86400.0
-
-_WRITES = ("INSERT", "UPDATE", "DELETE")
 
 
 class ProcessEnd(BaseException):
@@ -42,19 +38,35 @@ class Faults:
         self.failures: dict[str, int] = {}
         #: What the story calls events that are not emitted by handlers, by their ids.
         self.names: Mapping[str, str] = {}
-        #: Whether a process has ended.
-        self.crashed = False
+        #: How many steps of each kind were done, turn by turn.
+        self.turns: list[Counter[Step]] = []
+        #: The events that were applied last, by their ids.
+        self.latest: tuple[str, ...] = ()
         self._crash: Crash | None = None
-        self._done = 0
+        self._done: Counter[Step] = Counter()
+        self._each: Step | None = None
+        self._ended_at: set[object] = set()
 
     @contextmanager
     def crashing(self, crash: Crash | None) -> Iterator[None]:
         """Have the process end where a crash says."""
-        self._crash, self._done = crash, 0
+        self._crash, self._done = crash, Counter()
         try:
             yield
         finally:
             self._crash = None
+
+    @contextmanager
+    def crashing_at_each(self, step: Step) -> Iterator[None]:
+        """Have processes end before each step of a kind, when it comes for the first time."""
+        self._each, self._ended_at = step, set()
+        try:
+            yield
+        finally:
+            self._each = None
+
+    def begin_turn(self) -> None:
+        self.turns.append(Counter())
 
     def tell(self, line: str) -> None:
         self.story.append(line)
@@ -67,26 +79,39 @@ class Faults:
 
     def pass_by(self, step: Step, what: str) -> None:
         """Go on with a step, or end the process before it."""
-        if self.until_crash(step) == 0:
+        if self.until_crash(step) == 0 or self._is_first(step, (what, self.latest)):
             self.end(what)
         self.count(step)
 
     def until_crash(self, step: Step) -> int | None:
         """Return how many steps of a kind will be done before the process ends; None when it will not at one."""
-        return self._crash.done - self._done if self._crash is not None and self._crash.step is step else None
+        return self._crash.done - self._done[step] if self._crash is not None and self._crash.step is step else None
+
+    def handlers_until_crash(self, events: Sequence[str]) -> int | None:
+        """Return how many of these events, told by their ids, will be handled before the process ends, as above."""
+        if self._each is Step.HANDLER:
+            return next((place for place, each in enumerate(events) if self._is_first(Step.HANDLER, each)), None)
+        return self.until_crash(Step.HANDLER)
+
+    def _is_first(self, step: Step, place: object) -> bool:
+        if self._each is not step or place in self._ended_at:
+            return False
+        self._ended_at.add(place)
+        return True
 
     def count(self, step: Step, done: int = 1) -> None:
-        if self._crash is not None and self._crash.step is step:
-            self._done += done
+        self._done[step] += done
+        if self.turns:
+            self.turns[-1][step] += done
 
     def end(self, what: str) -> None:
         """End the process. Raises ProcessEnd."""
-        self._crash, self.crashed = None, True
+        self._crash = None
         self.tell(f"The process ends before {what}.")
         raise ProcessEnd
 
 
-class FaultyLog(MemoryBroker):
+class FaultyLog(LogUnderTest):
     """A log in memory whose readers and publishers meet faults."""
 
     def __init__(self, namespace: str, faults: Faults) -> None:
@@ -176,7 +201,7 @@ class FaultyApplier(Applier):
 
     def apply(self, items: Sequence[Incoming], enough: Callable[[], bool] = lambda: False) -> int:
         faults = self._faults
-        crash = faults.until_crash(Step.HANDLER)
+        crash = faults.handlers_until_crash([_id(item) for item in items])
         failing = next((place for place, item in enumerate(items) if faults.failures.get(_id(item))), len(items))
         if crash is not None and crash < len(items) and crash <= failing:
             self._told(items[:crash], enough)
@@ -194,66 +219,12 @@ class FaultyApplier(Applier):
         if items:
             together = " in one batch" if len(items) > 1 else ""
             self._faults.tell(f"The Sink applies {self._faults.listed([item.message for item in items])}{together}.")
+            self._faults.latest = tuple(map(_id, items))
         return super().apply(items, enough)
 
 
 def _id(item: Incoming) -> str:
     return message_id(item.message)
-
-
-class Statements:
-    """Watches what is asked of the Cache. In a test's transaction, a savepoint stands for each of the Sink's."""
-
-    def __init__(self, alias: str, faults: Faults) -> None:
-        self._alias = alias
-        self._faults = faults
-        self._depth = 0
-        self._undone = False
-
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Let the process end before a commit, or before a statement outside of transactions."""
-        with connections[self._alias].execute_wrapper(self):
-            yield
-
-    def forget(self) -> None:
-        """Be as a new process is: in no transaction."""
-        self._depth = 0
-        # Where the process ended inside of an atomic block without a savepoint, Django holds the test's for spoilt.
-        transaction.set_rollback(False, using=self._alias)
-
-    def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        verb = sql.split(None, 1)[0]
-        if verb == "SAVEPOINT":
-            self._depth += 1
-        elif verb == "ROLLBACK":
-            self._undone = True
-        elif verb == "RELEASE":
-            if self._depth == 1 and not self._undone:
-                self._commit(execute, sql, params, many, context)
-            self._undone = False
-            self._depth -= 1
-        elif self._depth == 0 and verb in _WRITES:
-            self._faults.pass_by(Step.NOTE, _described(verb, sql))
-        return execute(sql, params, many, context)
-
-    def _commit(self, execute: Callable[..., Any], sql: str, *rest: Any) -> None:
-        try:
-            self._faults.pass_by(Step.COMMIT, "the commit")
-        except ProcessEnd:
-            # What the database does with the transaction of a client that is gone.
-            execute(sql.replace("RELEASE", "ROLLBACK TO", 1), *rest)
-            execute(sql, *rest)
-            self._depth = 0
-            raise
-
-
-def _described(verb: str, sql: str) -> str:
-    if "byron_outbox_message" in sql:
-        return "it removes from the outbox what it has published"
-    if "byron_checkpoint" in sql:
-        return "it makes the lane's checkpoint" if verb == "INSERT" else "it makes a note about the lane"
-    return "it makes a note in the Cache"
 
 
 def label(message: Message | StoredMessage) -> str:

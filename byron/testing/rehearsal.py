@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from django.db import transaction
 from django.test import override_settings
 
 from byron.broker.base import Broker
@@ -20,15 +19,28 @@ from byron.schema.installed import ComponentConfig
 from byron.sink.lane import LaneWorker, Progress
 from byron.sink.lanes import Lane
 from byron.sink.membership import Membership
-from byron.testing.faults import Faults, FaultyApplier, FaultyLog, FaultyReader, ProcessEnd, Statements, label
-from byron.testing.schedule import Action, Arrive, Crash, Lose, Overtake, Restart, Retry, Schedule, Turn
-from byron.testing.state import Outcome, emissions, empty, rows_of
+from byron.testing.faults import Faults, FaultyApplier, FaultyLog, FaultyReader, ProcessEnd, label
+from byron.testing.schedule import (
+    Action,
+    Arrive,
+    Crash,
+    EndAtEach,
+    Lose,
+    Overtake,
+    Restart,
+    Retry,
+    Schedule,
+    Step,
+    Turn,
+)
+from byron.testing.stages import Stage
+from byron.testing.state import Outcome, emissions, remove_rows, rows_of
 
 #: Rounds of all lanes after which what is left cannot come to an end.
 _MOST_ROUNDS = 1000
 
-#: Emitted events, at most: some, and so many for each that is given. More are taken for a loop.
-_MOST_EMITTED = (100, 10)
+#: Emitted events, at most: some, and so many for each that is given. More are taken for a loop, though none is seen.
+_MOST_EMITTED = (400, 10)
 
 
 class EndlessError(AssertionError):
@@ -52,11 +64,13 @@ class Process:
             for number in range(lanes)
         ]
         self._log = log
+        self._faults = faults
         for worker in self.workers:
             worker.effects.applier = FaultyApplier(config, payloads, faults)
 
     def turn(self, lane: int, *, again: int = 0) -> int:
         """Have a lane fetch what is there and apply it; return how many events were fetched."""
+        self._faults.begin_turn()
         number = lane % len(self.workers)
         reader = self._reader(number)
         reader.go_back(again)
@@ -100,23 +114,25 @@ class Rehearsal:
     def __init__(
         self,
         configs: Sequence[ComponentConfig],
+        stages: Sequence[Stage],
         payloads: PayloadCodec,
         messages: Sequence[Message],
         poison: Message,
         *,
         by_cause: bool,
     ) -> None:
-        """Prepare to apply messages to the Cache of the first component, having an eye on the others' too."""
+        """Prepare to apply messages to the first component's Cache, with an eye on the others'; each has its stage."""
         self.faults = Faults()
         self.faults.names = _names(messages) | {poison.id: "the message that nobody can read"}
         self._config = configs[0]
         self._configs = configs
+        self._stage = stages[0]
+        self._stages = stages
         self._payloads = payloads
         self._messages = messages
         self._poison = poison
         self._by_cause = by_cause
         self._log = FaultyLog(self._config.component.namespace, self.faults)
-        self._statements = Statements(self._config.alias, self.faults)
         self._held: Sequence[Message] = ()
         self._lanes = 1
 
@@ -171,10 +187,9 @@ class Rehearsal:
             stack.enter_context(
                 override_settings(BYRON_SINK_BATCH_SIZE=batch, BYRON_SINK_RETRY_DELAY=0.0, BYRON_SINK_TRIES=10_000)
             )
-            for config in self._configs:
-                stack.enter_context(_undone(config.alias))
-            empty(self._config)
-            stack.enter_context(self._statements.watched())
+            for stage in self._stages:
+                stack.enter_context(stage.rehearsal(empty=stage is self._stage))
+            stack.enter_context(self._stage.watched(self.faults))
             stack.enter_context(acting_as(Role.SINK))
             yield
 
@@ -192,6 +207,8 @@ class Rehearsal:
                 )
             case Retry():
                 return self._unless_it_ends(process, action.crash, lambda: process.retry(action.lane))
+            case EndAtEach():
+                return self._end_at_each(process, action.step)
             case Arrive():
                 self._arrive()
                 return process
@@ -202,7 +219,7 @@ class Rehearsal:
             case Lose():
                 self.faults.tell("The Cache is lost; a day later a new process builds it from the log.")
                 with acting_as(Role.MAINTENANCE):
-                    empty(self._config)
+                    remove_rows(self._config)
                 self._log.grow_old()
                 return self._process()
 
@@ -212,9 +229,24 @@ class Rehearsal:
                 work()
             return process
         except ProcessEnd:
-            self._statements.forget()
-            self.faults.tell("A new process goes on.")
-            return self._process()
+            return self._next_process()
+
+    def _next_process(self) -> Process:
+        self._stage.end_process()
+        self.faults.tell("A new process goes on.")
+        return self._process()
+
+    def _end_at_each(self, process: Process, step: Step) -> Process:
+        with self.faults.crashing_at_each(step):
+            before = -1
+            while True:
+                try:
+                    if not process.turn(0) and len(self._log.messages) == before:
+                        return process
+                    before = len(self._log.messages)
+                except ProcessEnd:
+                    process = self._next_process()
+                self._require_an_end()
 
     def _restart(self, process: Process, action: Restart) -> Process:
         process.release()
@@ -294,13 +326,3 @@ def _names(messages: Sequence[Message]) -> dict[str, str]:
         seen[plain] += 1
         names[message.id] = plain if seen[plain] == 1 else f"{plain} (no. {seen[plain]})"
     return names
-
-
-@contextmanager
-def _undone(alias: str) -> Iterator[None]:
-    """Undo afterwards what is done to a database."""
-    with transaction.atomic(using=alias):
-        try:
-            yield
-        finally:
-            transaction.set_rollback(True, using=alias)

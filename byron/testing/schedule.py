@@ -68,7 +68,14 @@ class Lose:
     """The Cache is lost, long after all that was: a new process builds it from the log."""
 
 
-Action = Turn | Retry | Restart | Overtake | Arrive | Lose
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndAtEach:
+    """All is applied, and a process ends before each step of a kind that comes for the first time."""
+
+    step: Step
+
+
+Action = EndAtEach | Turn | Retry | Restart | Overtake | Arrive | Lose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,10 +54,14 @@ def _allowed(alias: str) -> bool:
         return False
 
 
-def empty(config: ComponentConfig) -> None:
+def tables_of(config: ComponentConfig) -> list[type[models.Model]]:
+    """Return the models of a component's Cache, Byron's own included."""
+    return [*_tables(config), *_BYRONS]
+
+
+def remove_rows(config: ComponentConfig) -> None:
     """Remove all rows of a component's Cache."""
-    tables: list[type[models.Model]] = [*_tables(config), *_BYRONS]
-    for model in tables:
+    for model in tables_of(config):
         models.QuerySet(model, using=config.alias)._raw_delete(config.alias)
 
 

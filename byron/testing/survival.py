@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from unittest import SkipTest, mock
+from unittest import mock
 
-from django.db import connections
 from django.utils import timezone
 
 from byron.broker.memory import MemoryBroker
 from byron.events.codec import encode
 from byron.events.event import Event, Message
-from byron.events.payloads import PayloadCodec
 from byron.events.subjects import split_subject
 from byron.exceptions import MissingExtraError
 from byron.schema.installed import ComponentConfig
-from byron.testing.events import as_news, require_event
+from byron.testing.events import require_event
+from byron.testing.failures import SystemFailure
 from byron.testing.faults import label, listing
+from byron.testing.log import EventWriter
 from byron.testing.rehearsal import EndlessError, Rehearsal
-from byron.testing.schedule import Crash, Overtake, Restart, Schedule, Step, Turn
+from byron.testing.schedule import Action, Crash, EndAtEach, Overtake, Restart, Schedule, Step, Turn
+from byron.testing.stages import stage_for
 from byron.testing.state import Outcome, caches, differences
 
 #: pytest shows the test, not what it calls here.
@@ -46,8 +47,14 @@ by F() + 1 is fine, since the Cache holds each effect once. Usual causes: what i
 to another database or anywhere outside of the Cache, a random or fresh id, the time of the clock."""
 
 
-#: Crashes before steps of one kind, at most, besides those that are generated.
-_MOST_STEPS = 10
+#: How many events a process applies in one batch where it ends once; the smaller number with few events only.
+_BATCHES = {10: None, 2: 6}
+
+#: Events applied in the schedules that have the process end once before steps of one kind, at most.
+_MOST_WORK = 400
+
+#: Seconds for which one end is looked for that does what many did.
+_SEARCHING = 10.0
 
 
 class SurvivalError(AssertionError):
@@ -61,32 +68,24 @@ class Survival:
         """Prepare to apply what is in a log, and then these events. Raises EventError, and LookupError if none."""
         self._config = config
         self._across_keys = across_keys
-        self._payloads = PayloadCodec(config.component)
+        writer = EventWriter(config.component)
+        self._payloads = writer.payloads
         _require_handled(config, events)
         standing = [Message(subject=each.subject, headers=each.headers, body=each.body) for each in log.messages]
-        known = {message.id for message in standing}
-        given = []
-        for each in events:
-            news = as_news(each, known)
-            known.add(news.id)
-            given.append(self._payloads.write(self._completed(news)))
-        self._messages = [*standing, *given]
+        self._messages = [*standing, *writer.written(events, {message.id for message in standing})]
         if not self._messages:
             raise LookupError("There are no events to survive: give some, or run commands that emit some before.")
         self._poison = self._unreadable()
         self._configs = caches(config)
+        self._stages = [stage_for(each) for each in self._configs]
         self._expected: Outcome | None = None
 
     def check(self, *, examples: int, seed: int | None) -> None:
-        """Try so many schedules. Raises SurvivalError, MissingExtraError, SkipTest for a Cache without savepoints."""
-        connection = connections[self._config.alias]
-        if not connection.features.uses_savepoints:
-            raise SkipTest(
-                f"Faults are not rehearsed on {connection.vendor}, which has no savepoints to undo them by: run the "
-                "tests with CACHE_URL= as well, on SQLite."
-            )
+        """Try so many schedules. Raises SurvivalError, MissingExtraError."""
         explore = _explorer()
-        with _quiet():
+        with _quiet(), ExitStack() as stack:
+            for stage in self._stages:
+                stack.enter_context(stage.opened())
             self._expected = self._applied_one_by_one()
             with _another_day():
                 again = differences(self._expected, self._applied_one_by_one())
@@ -97,15 +96,36 @@ class Survival:
             explore(self._check, keys, across_keys=self._across_keys, examples=examples, seed=seed)
 
     def _crash_everywhere(self) -> None:
-        """Have the process end once at each step of applying all events in one batch."""
-        order = tuple(range(len(self._messages)))
+        """Have the process end once before each step, by batches; then, of the events one by one, before all steps."""
+        for batch, most_events in _BATCHES.items():
+            if most_events is None or batch < len(self._messages) <= most_events:
+                for schedule in self._ending_once(Step, batch):
+                    self._check(schedule)
         for step in Step:
-            for done in range(_MOST_STEPS):
-                if not self._check(Schedule(order=order, actions=(Turn(crash=Crash(step=step, done=done)),))):
-                    break
+            try:
+                self._check(self._schedule(1, EndAtEach(step=step)))
+            except SurvivalError:
+                until = time.monotonic() + _SEARCHING
+                for schedule in self._ending_once([step], 1):
+                    self._check(schedule)
+                    if time.monotonic() > until:
+                        break
+                raise
 
-    def _check(self, schedule: Schedule) -> bool:
-        """Require the same outcome by a schedule; return whether a process ended by it."""
+    def _ending_once(self, steps: Iterable[Step], batch: int) -> Iterator[Schedule]:
+        """Give the schedules in which the process ends once, before each step of these kinds while work is bearable."""
+        turns = self._check(self._schedule(batch)).faults.turns
+        most = _MOST_WORK // max(sum(turn[Step.HANDLER] for turn in turns), 1)
+        for step in steps:
+            places = [(before, done) for before, turn in enumerate(turns) for done in range(turn[step])]
+            for before, done in places[: max(most, 1)]:
+                yield self._schedule(batch, *[Turn()] * before, Turn(crash=Crash(step=step, done=done)))
+
+    def _schedule(self, batch: int, *actions: Action) -> Schedule:
+        return Schedule(order=tuple(range(len(self._messages))), batch=batch, actions=actions)
+
+    def _check(self, schedule: Schedule) -> Rehearsal:
+        """Require the same outcome by a schedule, and return what went by it."""
         assert self._expected is not None
         rehearsal = self._rehearsal()
         try:
@@ -116,12 +136,12 @@ class Survival:
             crossed = self._across_keys and _crosses(schedule)
             story = [f"{number:3}. {line}" for number, line in enumerate(rehearsal.story, 1)]
             raise SurvivalError(self._report(["What happened:", *story], found, _ACROSS if crossed else _TWICE))
-        return rehearsal.faults.crashed
+        return rehearsal
 
     def _applied_one_by_one(self) -> Outcome:
         try:
             return self._rehearsal().one_by_one()
-        except EndlessError as error:
+        except (EndlessError, SystemFailure) as error:
             raise SurvivalError(str(error)) from None
         except Exception as error:
             told = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
@@ -130,7 +150,9 @@ class Survival:
             ) from error
 
     def _rehearsal(self) -> Rehearsal:
-        return Rehearsal(self._configs, self._payloads, self._messages, self._poison, by_cause=self._across_keys)
+        return Rehearsal(
+            self._configs, self._stages, self._payloads, self._messages, self._poison, by_cause=self._across_keys
+        )
 
     def _report(self, story: Sequence[str], found: Sequence[str], hint: str) -> str:
         name = self._config.component.name
@@ -144,19 +166,22 @@ class Survival:
                 "What is not as when they are applied one by one, in this order:",
                 *(f"  {line}" for line in found),
                 "",
+                f"The handlers of these events: {listing(self._handlers())}.",
                 hint,
             ]
         )
 
-    def _completed(self, event: Event) -> Event:
+    def _handlers(self) -> list[str]:
+        """Return the handlers of the given events, with the files of those that are written."""
         component = self._config.component
-        return replace(
-            event,
-            key=event.key or self._payloads.key(event.name, event.payload),
-            namespace=event.namespace or component.namespace,
-            source=event.source or component.name,
-            version=self._payloads.version(event.name),
-        )
+        names = dict.fromkeys(split_subject(message.subject)[3] for message in self._messages)
+        handlers = [handler for name in names for handler in component.handlers.get(name, ())]
+        return [
+            handler.name
+            if handler.apply is not None
+            else f"{handler.name} ({self._config.label}/sink/handlers/{handler.python_name}.py)"
+            for handler in handlers
+        ]
 
     def _unreadable(self) -> Message:
         component = self._config.component

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 
 import pytest
 
 from tests.mongodb import MongoServer, why_not
-from tests.processes import byron_admin, system, wait_for
+from tests.processes import byron_admin, run, system, wait_for
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no MongoDB: {why_not()}")
 
@@ -55,3 +56,15 @@ def test_a_project_on_mongodb_goes_on_when_its_sink_is_killed_and_its_server_res
             wait_for(lambda: names() == ["four", "one", "three", "two"], "the Sink to go on after the rebuild")
             sink.process.send_signal(signal.SIGTERM)
             assert sink.process.wait(30) == 0
+
+
+def test_a_project_s_own_tests_pass_on_mongodb_and_leave_no_database_behind(tmp_path: Path) -> None:
+    byron_admin("startcomponent", "students", directory=tmp_path)
+    project = tmp_path / "students"
+    assert "component.survives(" in (project / "students/tests/test_students.py").read_text()
+    with MongoServer(tmp_path / "mongodb") as server:
+        (project / ".env").write_text(f"DEBUG=true\nCACHE_URL={server.create_database('students')}\n")
+        told = run(["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"], project, tmp_path / "state").stdout
+        assert re.search(r"^\d+ passed in", told, re.MULTILINE), told
+        with server.client() as client:
+            assert [name for name in client.list_database_names() if "students" in name] == []

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
-from unittest import SkipTest
 
 import pytest
 from django.apps import apps
@@ -22,8 +21,6 @@ from byron.models import Checkpoint, OutboxMessage, ParkedEvent
 from byron.schema.installed import ComponentConfig
 from byron.sink.lane import LaneWorker
 from byron.sink.triage import Selection, discard_parked, parked_events, retry_parked
-from byron.testing.events import event
-from byron.testing.survival import Survival
 from tests.mongodb import why_not
 from tests.sink.conftest import KilledError, Workbench
 
@@ -130,14 +127,6 @@ def test_each_effect_is_stored_once_wherever_the_process_ends(
         if not ended:
             break
     assert step > 15, steps
-
-
-def test_faults_are_not_rehearsed_without_savepoints_and_it_says_so(bench: Workbench) -> None:
-    survival = Survival(bench.config, bench.broker, [event("new.author", id="a", full_name="Ada")], across_keys=True)
-    with pytest.raises(
-        SkipTest, match="mongodb, which has no savepoints to undo them by: run the tests with CACHE_URL="
-    ):
-        survival.check(examples=1, seed=None)
 
 
 @contextmanager

@@ -12,7 +12,9 @@ from django.db import IntegrityError
 from django.db.models import F
 
 from byron.exceptions import MissingExtraError
+from byron.testing import survival
 from byron.testing.events import event
+from byron.testing.faults import Faults
 from byron.testing.survival import SurvivalError
 
 pytestmark = pytest.mark.django_db(databases=["library", "students"])
@@ -137,6 +139,67 @@ def test_it_tries_the_same_each_time_and_something_else_for_each_seed(students, 
     assert stories(seed=1) == stories(seed=1) != first
 
 
+@pytest.fixture
+def ends(monkeypatch):
+    """Before what processes end, without the schedules that are generated: first in batches, then one by one."""
+    told, end = [], Faults.end
+
+    def noting(faults, what):
+        told.append(what)
+        end(faults, what)
+
+    monkeypatch.setattr(Faults, "end", noting)
+    monkeypatch.setattr(survival, "_explorer", lambda: lambda *args, **options: None)
+    return told
+
+
+@pytest.mark.parametrize("number", [1, 5, 20])
+def test_a_process_ends_before_each_step(students, handler, ends, number):
+    @handler
+    def welcome(ctx, event):
+        store(ctx, event)
+        ctx.emit("student.welcomed", {"id": event.key})
+
+    students.survives(*(student(each) for each in range(number)))
+
+    batches = -(-number // 10)
+    sizes = [10, 2, 1] if 2 < number <= 6 else [10, 1]
+    for each in range(number):
+        assert ends.count(f"the handler of new.student {each}") == len(sizes)
+    turns = batches + number + (-(-number // 2) if 2 in sizes else 0)
+    assert ends.count("it acknowledges what it has stored") == turns
+    # Those of taking the lane, once for each size, and of the events.
+    assert ends.count("the commit") >= len(sizes) + turns
+    assert ends.count("it removes from the outbox what it has published") >= turns
+    assert sum(each.endswith("is published") for each in ends) >= turns
+    assert ends.count("it makes the lane's checkpoint") == len(sizes)
+    assert "it makes a note about the lane" in ends or number == 1
+
+
+def test_of_many_events_the_first_steps_of_batches_and_each_one_by_one_are_tried(students, handler, ends):
+    handler(store)
+    students.survives(*(student(each) for each in range(50)))
+
+    found = [ends.count(f"the handler of new.student {each}") for each in range(50)]
+    assert found == [2] * 8 + [1] * 42
+
+
+def test_what_only_ends_before_all_steps_do_is_told_by_the_single_end_that_does_it(students, handler):
+    numbers = itertools.count()
+
+    @handler
+    def number(ctx, event):
+        nonlocal numbers
+        if event.key == "a":
+            numbers = itertools.count()
+        store(ctx, event)
+        ctx.db.Student.objects.filter(pk=event.key).update(ingress=next(numbers))
+
+    report = found(students, student("a"), student("b"))
+    assert report.count("The process ends before") == 1
+    assert "The process ends before the commit." in report
+
+
 def test_an_event_that_is_not_handled_is_an_error_that_lists_the_others(students):
     with pytest.raises(LookupError, match="Student handles no event 'new.studnt'; it handles: new.student"):
         students.survives(event("new.studnt", id="1"))
@@ -160,7 +223,9 @@ def test_handlers_that_emit_without_an_end_are_told(students, handler):
     def echo(ctx, event):
         ctx.emit("new.student", dict(event.payload))
 
-    assert "did not come to an end" in found(students, student("a"))
+    told = found(students, student("a"))
+    assert told.startswith("An endless cascade: new.student, emitted by Student, leads to itself;")
+    assert "\n    new.student, emitted by Student\n    new.student, emitted by Student\n" in told
 
 
 # What is wrong is found.

@@ -93,6 +93,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
         **{name: partial(_compared, operator) for name, operator in _COMPARISONS.items()},
     }
 
+    #: Whether others may be at work in the database, from whom `select_for_update` holds rows.
+    has_others = True
+
+    #: The primary alone has transactions, whatever server the URL prefers for other reads.
+    transactions: ClassVar[dict[str, Any]] = {
+        "read_concern": ReadConcern("snapshot"),
+        "write_concern": WriteConcern("majority"),
+        "read_preference": ReadPreference.PRIMARY,
+    }
+
     #: Clients are pools, for all threads of a process, by what they were made with.
     _clients: ClassVar[dict[str, MongoClient[Any]]] = {}
     _making = threading.Lock()
@@ -149,14 +159,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return True
 
     @contextmanager
-    def statement(self, name: str) -> Iterator[None]:
-        """Prepare a statement as Django prepares SQL, and note its failure: MongoDB ends the transaction then."""
+    def statement(self, verb: str, collection: str) -> Iterator[None]:
+        """Prepare a statement as Django prepares SQL, and note its failure: MongoDB ends the transaction then.
+
+        Wrappers are told SQL's verb for it, and the collection.
+        """
         self.validate_no_broken_transaction()
         self.ensure_connection()
         run: Any = _nothing
         for wrapper in self.execute_wrappers:
             run = partial(wrapper, run)
-        run(name, None, False, {"connection": self, "cursor": None})
+        run(f"{verb} {collection}", None, False, {"connection": self, "cursor": None})
         try:
             with self.wrap_database_errors:
                 yield
@@ -203,12 +216,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return
         self.require_transactions()
         session = self._own_session()
-        # The primary alone has transactions, whatever server the URL prefers for other reads.
-        session.start_transaction(
-            read_concern=ReadConcern("snapshot"),
-            write_concern=WriteConcern("majority"),
-            read_preference=ReadPreference.PRIMARY,
-        )
+        session.start_transaction(**self.transactions)
         self.session = session
 
     def _own_session(self) -> Any:

@@ -29,22 +29,25 @@ class _Statement:
     """Tells the connection of a statement, so that it can prepare it and knows when it fails."""
 
     connection: Any
+    query: Any
+    verb = "SELECT"
 
     def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
-        with self.connection.statement(type(self).__name__):
+        with self.connection.statement(self.verb, self.query.get_meta().db_table):
             return super().execute_sql(*args, **kwargs)  # type: ignore[misc]
 
 
 class SQLCompiler(_Statement, compiler.SQLCompiler):
     def execute_sql(self, result_type: Any = MULTI, *args: Any, **kwargs: Any) -> Any:
         if self.query.select_for_update:
-            self._hold()
+            if self.connection.get_autocommit():
+                raise TransactionManagementError("select_for_update cannot be used outside of a transaction.")
+            if self.connection.has_others:
+                self._hold()
         return super().execute_sql(result_type, *args, **kwargs)
 
     def _hold(self) -> None:
         """Write to the rows that are to be held. A transaction that writes to one of them meanwhile fails."""
-        if self.connection.get_autocommit():
-            raise TransactionManagementError("select_for_update cannot be used outside of a transaction.")
         query = self.query.clone()
         query.clear_ordering(force=True)
         query.clear_limits()
@@ -59,7 +62,7 @@ class SQLCompiler(_Statement, compiler.SQLCompiler):
             matching = {}
         except EmptyResultSet:
             return
-        with self.connection.statement("select_for_update"):
+        with self.connection.statement("SELECT FOR UPDATE", query.get_meta().db_table):
             # Not this query's own collection: a query knows it only once it is set up.
             chosen.collection.update_many(matching, {"$set": {HELD: ObjectId()}}, session=self.connection.session)
 
@@ -76,6 +79,8 @@ class SQLCompiler(_Statement, compiler.SQLCompiler):
 
 
 class SQLInsertCompiler(_Statement, compiler.SQLInsertCompiler):
+    verb = "INSERT"
+
     def insert(self, docs: Any, returning_fields: Any = None) -> Any:
         """Store documents, each under its primary key, which is counted up where the model leaves that to the database.
 
@@ -134,6 +139,8 @@ class SQLInsertCompiler(_Statement, compiler.SQLInsertCompiler):
 
 
 class SQLUpdateCompiler(_Statement, compiler.SQLUpdateCompiler):
+    verb = "UPDATE"
+
     def pre_sql_setup(self, *args: Any, **kwargs: Any) -> Any:
         for field, _, value in self.query.values:
             if value is None and not field.null:
@@ -153,6 +160,8 @@ class SQLUpdateCompiler(_Statement, compiler.SQLUpdateCompiler):
 
 
 class SQLDeleteCompiler(_Statement, compiler.SQLDeleteCompiler):
+    verb = "DELETE"
+
     def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
         _find_by_key(self.query, self.connection)
         return super().execute_sql(*args, **kwargs)
