@@ -54,6 +54,7 @@ bench: $(BIN)/.installed  ## Measure; prints one JSON line per measure.
 	$(BIN)/python benchmarks/serve.py
 	$(BIN)/python benchmarks/guarantees.py
 	$(BIN)/python benchmarks/caches.py
+	$(BIN)/python benchmarks/testing.py
 
 clean:  ## Remove what the other targets made.
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -67,7 +67,7 @@ class CascadeWatch:
         first, source = self._emitted[last.root].kind
         return "\n".join(
             [
-                f"An endless cascade: {last.kind[0]}, emitted by {last.kind[1]}, leads to itself; so it went {MOST} times.",
+                f"An endless cascade: {last.kind[0]}, emitted by {last.kind[1]}, leads to itself, {MOST} times by now.",
                 "Handlers emit these in turn, each because of the one before:",
                 *lines,
                 f"It began with {first}, emitted by {source}. Have one of the handlers emit only when there is news.",

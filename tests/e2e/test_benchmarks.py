@@ -21,6 +21,17 @@ def measures(name: str, *arguments: str, directory: Path) -> list[dict[str, obje
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
+def test_the_tests_benchmark_measures_each_suite(tmp_path):
+    found = measures("testing", "--rounds", "1", "--tests", "10", directory=tmp_path)
+
+    assert [each["measure"] for each in found] == [
+        "generated file",
+        "10 tests of a component",
+        "10 tests of plain models",
+        "survives, ten events",
+    ]
+
+
 def test_the_sink_s_benchmark_measures_both_components(tmp_path):
     few = ["--events", "100", "--runs", "1", "--replay", "0"]
     found = measures("sink", *few, "--databases", "sqlite", "--ways", "declared", "handler", directory=tmp_path)
