@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -99,3 +100,12 @@ class Declaration(BaseModel):
         # Built when a schema is read, and only what is needed: at import it would slow every start.
         defer_build=True,
     )
+
+
+def exactly_one(*keys: str) -> Callable[[dict[str, Any]], None]:
+    """Return what tells editors that a declaration takes one of these keys."""
+
+    def extend(schema: dict[str, Any]) -> None:
+        schema["oneOf"] = [{"required": [key]} for key in keys]
+
+    return extend

@@ -134,6 +134,10 @@ def _read(text: str) -> _Builder:
     except _StopReading:
         pass
     except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        if mark is not None and mark.index < len(text) and "nesting depth" in (error.problem or ""):
+            # libyaml reads ahead: what it gives up at lies far behind the level that is one too many here.
+            return _read(text[: mark.index])
         builder.failure = _syntax_problem(error, lines)
     if builder.failure is None and not builder.started:
         builder.failure = Problem(
