@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from graphql.utilities import value_from_ast_untyped
 
 from byron.events.codec import refuse_unsafe
 from byron.schema.forms import FORMS, FormError
-from byron.schema.values import check_json
+from byron.schema.values import check_json, plain_decimal
 
 #: Characters of a text that an error repeats.
 _SHOWN = 80
@@ -88,6 +89,11 @@ def _iso_moment(value: Any) -> str:
     return str(moment.astimezone(datetime.UTC).isoformat()).replace("+00:00", "Z")
 
 
+def _decimal_text(value: Any) -> str:
+    """Return a decimal's text, the same in a mutation's answer, whatever a command returned, and when it is read later."""
+    return str(plain_decimal(value if isinstance(value, decimal.Decimal) else decimal.Decimal(value)))
+
+
 class DateTime(graphene.Scalar):
     """A moment, in ISO 8601: `2024-02-29T12:30:00Z`. It is taken in any zone and given in UTC."""
 
@@ -112,7 +118,7 @@ class Time(graphene.Scalar):
 class Decimal(graphene.Scalar):
     """An exact decimal of any size, as a string: `"12.50"`."""
 
-    serialize = staticmethod(str)
+    serialize = staticmethod(_decimal_text)
     parse_value, parse_literal = map(staticmethod, _from_text("Decimal"))
 
 
