@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from graphql import (
     ASTValidationRule,
     DocumentNode,
     GraphQLError,
     GraphQLSchema,
     NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
     OverlappingFieldsCanBeMergedRule,
     ValuesOfCorrectTypeRule,
     parse,
@@ -19,6 +22,7 @@ from graphql.validation.validate import ValidationAbortedError
 from byron.api.limits import check_document, refusal
 from byron.api.literals import PlacedValuesRule
 from byron.api.merging import BudgetedMergingRule
+from byron.api.variables import repeated_variables
 from byron.conf import ByronSettings
 
 #: Problems that are told at once: each costs time, and nobody reads more.
@@ -38,6 +42,7 @@ class Document:
     def __init__(self, node: DocumentNode) -> None:
         self.node = node
         self._problems: dict[tuple[bool, bool], tuple[GraphQLError, ...]] = {}
+        self._repeated: dict[str | None, Mapping[str, int]] = {}
 
     def problems(self, schema: GraphQLSchema, *, introspection: bool, suggestions: bool) -> tuple[GraphQLError, ...]:
         """Return what is wrong with the document, with or without leave to look at the GraphQL schema."""
@@ -47,6 +52,13 @@ class Document:
             errors = validate(schema, self.node, rules, max_errors=MOST_PROBLEMS, hide_suggestions=not suggestions)
             found = self._problems[introspection, suggestions] = tuple(map(_told, errors))
         return found
+
+    def repeated(self, operation: OperationDefinitionNode) -> Mapping[str, int]:
+        """Return the variables that one of the operations uses more than once, and how often."""
+        name = operation.name.value if operation.name is not None else None
+        if name not in self._repeated:
+            self._repeated[name] = repeated_variables(self.node, operation)
+        return self._repeated[name]
 
 
 def parse_document(text: str, settings: ByronSettings) -> Document | GraphQLError:

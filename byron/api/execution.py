@@ -29,6 +29,7 @@ from byron.api.idempotency import fingerprint, key_of, key_refusal, only_mutatio
 from byron.api.limits import check_cost
 from byron.api.masking import BAD_USER_INPUT, METHOD_NOT_ALLOWED, PARSE_FAILED, VALIDATION_FAILED, formatted, refusal_of
 from byron.api.receipts import Receipts
+from byron.api.variables import check_repeated
 from byron.commands.idempotency import ANSWER_TOO_LATE, Attempt, IdempotencyKeys
 from byron.commands.time_limit import TimeLimit
 from byron.conf import byron_settings
@@ -99,6 +100,7 @@ class GraphQLService:
         if queries_only and operation.operation is not OperationType.QUERY:
             return _refused(METHOD_NOT_ALLOWED, GraphQLError("Only queries can be sent with GET; use POST."))
         try:
+            check_repeated(operation, document.repeated(operation), variables or {}, settings)
             check_cost(self.config.component, document.node, operation, variables or {}, settings)
         except GraphQLError as error:
             return _refused(BAD_USER_INPUT, error)

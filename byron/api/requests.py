@@ -13,7 +13,9 @@ from django.http import HttpRequest
 from django.http.request import UnreadablePostError
 
 from byron.api.errors import RequestError
+from byron.api.limits import CODE as LIMIT_EXCEEDED
 from byron.api.media_types import JSON, UTF_8
+from byron.api.variables import count_values
 from byron.conf import byron_settings
 
 #: The parameters of a GraphQL request. Others are left for whoever has a use for them.
@@ -56,10 +58,14 @@ def decode_json(data: bytes, what: str) -> Any:
     """Return JSON's value. Raises RequestError, naming what it is, unless it has exactly one meaning.
 
     Refused are NaN, numbers too large to be exact, text that is not Unicode, and names given twice: what reads the
-    first of them in front of this server would not see what it runs.
+    first of them in front of this server would not see what it runs. And more values than a request may have: what is
+    done with each of them, here and later, takes much longer than reading it.
     """
+    most = byron_settings().api_max_values
     try:
         value = msgspec.json.decode(data)
+        if count_values(value, most) > most:
+            raise RequestError(f"{what} holds more than {most:,} values.", code=LIMIT_EXCEEDED)
         # msgspec is the stricter one, but for this. The hook costs some microseconds for a usual request.
         json.loads(data, object_pairs_hook=_refuse_repeated)
     except RecursionError as error:

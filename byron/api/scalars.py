@@ -90,7 +90,7 @@ def _iso_moment(value: Any) -> str:
 
 
 def _decimal_text(value: Any) -> str:
-    """Return a decimal's text, the same in a mutation's answer, whatever a command returned, and when it is read later."""
+    """Return a decimal's text: the same in the answer of whatever a command returned, and when it is read later."""
     return str(plain_decimal(value if isinstance(value, decimal.Decimal) else decimal.Decimal(value)))
 
 

@@ -35,9 +35,10 @@ def test_the_place_is_named_as_clients_name_it(component):
 
 
 def test_a_float_in_the_text_that_is_beyond_every_double_is_refused_with_its_place(component, everything):
-    document = "mutation { makeEverything(ratio: 1e309, " + (
-        'anId: "1", number: 1, flag: true, moment: "2024-02-29T12:00:00Z", day: "2024-02-29", hour: "12:00", amount: "1", '
-        'code: "0191d3c4-7a2b-7c3d-8e4f-5a6b7c8d9e0f", moments: [], genres: [], books: []) { id } }'
+    document = (
+        'mutation { makeEverything(ratio: 1e309, anId: "1", number: 1, flag: true, moment: "2024-02-29T12:00:00Z", '
+        'day: "2024-02-29", hour: "12:00", amount: "1", code: "0191d3c4-7a2b-7c3d-8e4f-5a6b7c8d9e0f", '
+        "moments: [], genres: [], books: []) { id } }"
     )
     with pytest.raises(GraphQLFailure, match="ratio is beyond the numbers of 64 bits"):
         component.graphql(document)

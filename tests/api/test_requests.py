@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from urllib.parse import quote
 
 import pytest
@@ -114,6 +115,28 @@ def test_a_body_that_is_no_request_is_refused(body, message):
 
     assert message in str(caught.value)
     assert (caught.value.code, caught.value.status) == ("BAD_REQUEST", 400)
+
+
+@pytest.mark.parametrize("value", [[0] * 14, {str(at): 0 for at in range(14)}, [[[], {"a": "x"}], *"0123456789"]])
+def test_a_request_has_so_many_values_and_no_more(value):
+    """Itself, the query, the variables, and what is in them."""
+    with override_settings(BYRON_API_MAX_VALUES=18):
+        assert read({"query": "q", "variables": {"v": value}}).variables == {"v": value}
+    with override_settings(BYRON_API_MAX_VALUES=17), pytest.raises(RequestError) as caught:
+        read({"query": "q", "variables": {"v": value}})
+
+    assert str(caught.value) == "The request's body holds more than 17 values."
+    assert (caught.value.code, caught.value.status) == ("LIMIT_EXCEEDED", 400)
+    with override_settings(BYRON_API_MAX_VALUES=3), pytest.raises(RequestError, match="variables holds more than 3"):
+        read_url("query=q&variables=" + quote('{"a":[1,2,3]}'))
+
+
+def test_too_many_values_are_refused_before_they_are_looked_at():
+    text = json.dumps({"query": "q", "variables": {"v": [0] * 300_000}}, separators=(",", ":")).encode()
+    began = time.process_time()
+    with pytest.raises(RequestError, match="20,000 values"):
+        read(text)
+    assert time.process_time() - began < 0.2
 
 
 @pytest.mark.parametrize(
