@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -26,6 +26,7 @@ from byron.api.documents import MOST_PROBLEMS, parse_document
 from byron.api.federation import federated
 from byron.api.graphql import Execution, build_schema
 from byron.api.idempotency import fingerprint, key_of, key_refusal, only_mutation
+from byron.api.kept import KeptDocuments
 from byron.api.limits import check_cost
 from byron.api.masking import BAD_USER_INPUT, METHOD_NOT_ALLOWED, PARSE_FAILED, VALIDATION_FAILED, formatted, refusal_of
 from byron.api.receipts import Receipts
@@ -36,9 +37,6 @@ from byron.conf import byron_settings
 from byron.events.event import Event
 from byron.exceptions import BrokerError, CommandError
 from byron.schema.installed import ComponentConfig
-
-#: Characters of a document that is kept parsed. Clients repeat short ones; long ones would only fill memory.
-_LONGEST_KEPT = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +65,7 @@ class GraphQLService:
         self._executed = federated(self.schema, config) if byron_settings().federation else self.schema
         self.receipts = Receipts(config)
         self._keys = IdempotencyKeys(config)
-        self._parsed = lru_cache(maxsize=512)(parse_document)
+        self._kept = KeptDocuments()
 
     def execute(
         self,
@@ -80,7 +78,8 @@ class GraphQLService:
     ) -> Answer:
         """Run one operation of a document. Never raises: errors are part of the answer."""
         settings, debug = byron_settings(), bool(django_settings.DEBUG)
-        document = (self._parsed if len(query) <= _LONGEST_KEPT else parse_document)(query, settings)
+        known = self._kept.get((query, settings))
+        document = parse_document(query, settings) if known is None else known
         if isinstance(document, GraphQLError):
             return _refused(PARSE_FAILED, document)
         user = getattr(request, "user", None)
@@ -93,6 +92,8 @@ class GraphQLService:
             if refusal is not None:
                 return Answer(body=refusal.body, executed=False, refusal=refusal)
             return _refused(VALIDATION_FAILED, *problems)
+        if known is None:
+            self._kept.keep((query, settings), document)
         operation = get_operation_ast(document.node, operation_name)
         if operation is None:
             message = "Name the operation to run: the document has several, or not that one."

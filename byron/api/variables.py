@@ -67,7 +67,7 @@ def check_repeated(
 
 
 def count_values(value: Any, most: int) -> int:
-    """Return how many values a JSON value holds, itself and those in lists and objects; none beyond `most` is counted."""
+    """Return how many values a JSON value holds, itself and those in lists and objects, not far beyond `most`."""
     waiting, number = [value], 0
     while waiting and number <= most:
         each = waiting.pop()
