@@ -320,3 +320,19 @@ def test_a_required_reference_to_what_is_not_here_says_so(component):
         component.graphql("{ listBooks { author { fullName } } }")
 
     assert failure.value.code == "REFERENCE_MISSING"
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_no_selection_is_suggested_where_suggestions_are_off(component, debug):
+    with override_settings(DEBUG=debug), pytest.raises(GraphQLFailure) as failure:
+        component.graphql("{ listBooks }")
+
+    said = "Field 'listBooks' of type '[Book!]!' must have a selection of subfields."
+    assert failure.value.errors[0]["message"] == said + (" Did you mean 'listBooks { ... }'?" if debug else "")
+
+
+def test_an_operation_that_may_not_come_this_way_is_a_refusal(library, component):
+    answer = GraphQLService(library).execute("mutation { closeLibrary }", queries_only=True)
+
+    assert (answer.refusal.status, answer.refusal.headers) == (405, {"Allow": "POST"})
+    assert not answer.executed

@@ -158,7 +158,31 @@ def test_json_is_read_from_a_document():
             "Argument 'extra': JSON takes integers of 64 bits; write larger ones as strings.",
             34,
         ),
-        ("{ books(first: true) { totalCount } }", "Int cannot represent non-integer value: true", 16),
+        (
+            "{ books(first: true) { totalCount } }",
+            "Argument 'first': Int cannot represent non-integer value: true",
+            16,
+        ),
+        (
+            "{ books(first: 2147483648) { totalCount } }",
+            "Argument 'first': Int cannot represent non 32-bit signed integer value: 2147483648",
+            16,
+        ),
+        (
+            'mutation { addBook(data: {title: "", genre: PROSE, author: "", tags: []}) { id } }',
+            "Argument 'data.genre': Value 'PROSE' does not exist in 'Genre' enum.",
+            45,
+        ),
+        (
+            'mutation { addBook(data: {title: "", genre: DRAMA, author: "", tags: ["", null]}) { id } }',
+            "Argument 'data.tags': Expected value of type 'String!', found null.",
+            75,
+        ),
+        (
+            'mutation { addBook(data: {genre: DRAMA, author: "", tags: []}) { id } }',
+            "Field 'BookInput.title' of required type 'String!' was not provided.",
+            26,
+        ),
     ],
 )
 def test_a_value_in_the_text_is_refused_with_its_place_and_argument(component, document, message, column):
