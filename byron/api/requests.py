@@ -86,12 +86,28 @@ def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
         raise _RepeatedNameError("an object has the same name twice.")
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
 def _reason(data: bytes, error: ValueError) -> str:
     if not data.strip():
         return "it is empty"
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8"
-    return str(error).removeprefix("JSON is malformed: ")
+    # msgspec's word for it, without a path that names no parameter.
+    told = str(error).removeprefix("JSON is malformed: ").partition(" - at `")[0]
+    if "out of range" not in told and _is_json_but_for_surrogates(data):
+        return "it has half of a surrogate pair, which is no character"
+    return told
+
+
+def _is_json_but_for_surrogates(data: bytes) -> bool:
+    try:
+        json.loads(data.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _url_parameters(request: HttpRequest) -> dict[str, str]:

@@ -14,9 +14,8 @@ from graphql.language import ast
 from graphql.pyutils import Undefined, inspect
 from graphql.utilities import value_from_ast_untyped
 
-from byron.events.codec import refuse_unsafe
 from byron.schema.forms import FORMS, FormError
-from byron.schema.values import check_json, plain_decimal
+from byron.schema.values import check_finite, check_json, plain_decimal
 
 #: Characters of a text that an error repeats.
 _SHOWN = 80
@@ -65,7 +64,7 @@ def _json(value: Any) -> Any:
 
 def _stored_json(value: Any) -> Any:
     """Return a JSON value as it is, if JSON can say it: what was stored once must not hide a whole list of others."""
-    refuse_unsafe(value, "JSON")
+    check_finite(value)
     return value
 
 

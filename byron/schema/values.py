@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 #: Bytes of UTF-8 of a text that is unique or has an index. PostgreSQL's have room for 2,692 that do not compress.
@@ -85,6 +85,21 @@ def plain_decimal(number: decimal.Decimal) -> decimal.Decimal:
 def plain_float(number: float) -> float:
     """Return a number as every Cache gives it back: zero has no sign."""
     return number + 0.0
+
+
+def check_finite(value: Any, place: str = "") -> None:
+    """Raise ValueError, which says where it is, for a number that JSON cannot hold, at any depth."""
+    # A Decimal tells by itself: as a float it might be too large.
+    if (isinstance(value, float) and not math.isfinite(value)) or (
+        isinstance(value, decimal.Decimal) and not value.is_finite()
+    ):
+        raise ValueError(f"{place or 'it'} is {value}, which JSON cannot hold.")
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            check_finite(item, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            check_finite(item, f"{place}[{index}]")
 
 
 def check_json(value: Any, level: int = 0) -> None:
