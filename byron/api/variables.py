@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from graphql import (
     SKIP,
     DocumentNode,
@@ -25,9 +25,6 @@ from graphql import (
 
 from byron.api.limits import refusal
 from byron.conf import ByronSettings
-
-#: Whatever is no JSON can only come from Python, in tests.
-_encoder = msgspec.json.Encoder(enc_hook=repr)
 
 
 def repeated_variables(document: DocumentNode, operation: OperationDefinitionNode) -> Mapping[str, int]:
@@ -83,10 +80,16 @@ def _measures(definition: VariableDefinitionNode, variables: Mapping[str, Any], 
     """Return the bytes and the values of what a variable holds."""
     name, default = definition.variable.name.value, definition.default_value
     if name in variables:
-        return len(_encoder.encode(variables[name])), count_values(variables[name], most)
+        return _size_of(variables[name]), count_values(variables[name], most)
     if default is None or default.loc is None:
         return 0, 0
     return default.loc.end - default.loc.start, _values_of_literal(default)
+
+
+def _size_of(value: Any) -> int:
+    # What is no JSON, or no Unicode, can only come from Python, in tests.
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=repr)
+    return len(text.encode(errors="surrogatepass"))
 
 
 def _values_of_literal(node: ValueNode) -> int:

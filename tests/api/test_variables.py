@@ -95,3 +95,8 @@ def test_fragments_in_fragments_are_added_up_once(component):
     fragments = " ".join(f"fragment f{at} on Query {{ ...f{at + 1} ...f{at + 1} }}" for at in range(60))
     last = "fragment f60 on Query { authorByName(fullName: $s) { id } }"
     refused(component, f"query ($s: String!) {{ ...f0 }} {fragments} {last}", s="x")
+
+
+def test_a_text_that_is_no_unicode_is_refused_as_ever(component):
+    with pytest.raises(GraphQLFailure, match="half of a surrogate pair"):
+        component.graphql(add_book("$s $s"), s="\ud800")
