@@ -57,6 +57,8 @@ class ByronSettings:
     receipt_cookie: str = ""
     #: Bytes of a GraphQL request's body, at most.
     api_max_body_bytes: int = 1024 * 1024
+    #: Values in the JSON of a GraphQL request, at most: each text, number, list and object is one.
+    api_max_values: int = 20_000
     #: Tokens of a GraphQL document, at most.
     api_max_tokens: int = 1000
     #: Levels of fields of a GraphQL document, at most.
@@ -124,6 +126,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "sink_retry_limit": (0, math.inf),
     "receipt_timeout": (0, math.inf),
     "api_max_body_bytes": (1, math.inf),
+    "api_max_values": (1, math.inf),
     "api_max_tokens": (1, math.inf),
     "api_max_depth": (1, math.inf),
     "api_max_aliases": (0, math.inf),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from graphql import (
     ASTValidationRule,
     DocumentNode,
     GraphQLError,
     GraphQLSchema,
     NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
     OverlappingFieldsCanBeMergedRule,
+    ScalarLeafsRule,
     ValuesOfCorrectTypeRule,
     parse,
     specified_rules,
@@ -16,18 +20,21 @@ from graphql import (
 )
 from graphql.validation.validate import ValidationAbortedError
 
+from byron.api.leaves import LeavesRule
 from byron.api.limits import check_document, refusal
 from byron.api.literals import PlacedValuesRule
 from byron.api.merging import BudgetedMergingRule
+from byron.api.variables import repeated_variables
 from byron.conf import ByronSettings
 
 #: Problems that are told at once: each costs time, and nobody reads more.
 MOST_PROBLEMS = 20
 
-#: The rules of GraphQL's specification, two of them with more to them.
+#: The rules of GraphQL's specification, three of them as they are wanted here.
 _OWN: dict[type[ASTValidationRule], type[ASTValidationRule]] = {
     ValuesOfCorrectTypeRule: PlacedValuesRule,
     OverlappingFieldsCanBeMergedRule: BudgetedMergingRule,
+    ScalarLeafsRule: LeavesRule,
 }
 RULES = tuple(_OWN.get(rule, rule) for rule in specified_rules)
 
@@ -38,6 +45,7 @@ class Document:
     def __init__(self, node: DocumentNode) -> None:
         self.node = node
         self._problems: dict[tuple[bool, bool], tuple[GraphQLError, ...]] = {}
+        self._repeated: dict[str | None, Mapping[str, int]] = {}
 
     def problems(self, schema: GraphQLSchema, *, introspection: bool, suggestions: bool) -> tuple[GraphQLError, ...]:
         """Return what is wrong with the document, with or without leave to look at the GraphQL schema."""
@@ -47,6 +55,13 @@ class Document:
             errors = validate(schema, self.node, rules, max_errors=MOST_PROBLEMS, hide_suggestions=not suggestions)
             found = self._problems[introspection, suggestions] = tuple(map(_told, errors))
         return found
+
+    def repeated(self, operation: OperationDefinitionNode) -> Mapping[str, int]:
+        """Return the variables that one of the operations uses more than once, and how often."""
+        name = operation.name.value if operation.name is not None else None
+        if name not in self._repeated:
+            self._repeated[name] = repeated_variables(self.node, operation)
+        return self._repeated[name]
 
 
 def parse_document(text: str, settings: ByronSettings) -> Document | GraphQLError:

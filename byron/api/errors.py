@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
+from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
@@ -66,7 +67,9 @@ class JSONErrorMiddleware:
             return response
         code, message = _BY_STATUS.get(response.status_code, ("ERROR", f"{response.reason_phrase}."))
         if _has_wrong_host(request):
-            code, message = "BAD_HOST", "The request's Host is not one that is served here: see ALLOWED_HOSTS."
+            # Django has it logged.
+            remedy = ": see ALLOWED_HOSTS" if settings.DEBUG else ""
+            code, message = "BAD_HOST", f"The request's Host is not one that is served here{remedy}."
         kept = {name: response[name] for name in _KEPT if name in response}
         return failure(RequestError(message, code=code, status=response.status_code, headers=kept))
 

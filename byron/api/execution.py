@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -26,18 +26,23 @@ from byron.api.documents import MOST_PROBLEMS, parse_document
 from byron.api.federation import federated
 from byron.api.graphql import Execution, build_schema
 from byron.api.idempotency import fingerprint, key_of, key_refusal, only_mutation
+from byron.api.kept import KeptDocuments
 from byron.api.limits import check_cost
 from byron.api.masking import BAD_USER_INPUT, METHOD_NOT_ALLOWED, PARSE_FAILED, VALIDATION_FAILED, formatted, refusal_of
 from byron.api.receipts import Receipts
+from byron.api.variables import check_repeated
 from byron.commands.idempotency import ANSWER_TOO_LATE, Attempt, IdempotencyKeys
 from byron.commands.time_limit import TimeLimit
 from byron.conf import byron_settings
 from byron.events.event import Event
-from byron.exceptions import BrokerError, CommandError
+from byron.exceptions import BrokerError, CommandError, SupersededError
 from byron.schema.installed import ComponentConfig
 
-#: Characters of a document that is kept parsed. Clients repeat short ones; long ones would only fill memory.
-_LONGEST_KEPT = 16 * 1024
+_NOT_BY_GET = Refusal(
+    status=405,
+    errors=(GraphQLError("Only queries can be sent with GET; use POST.", extensions={"code": METHOD_NOT_ALLOWED}),),
+    headers={"Allow": "POST"},
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +54,7 @@ class Answer:
     events: list[Event] = field(default_factory=list)
     #: The commands that were asked for, in order.
     commands: Sequence[str] = ()
-    #: Set when who asks is not known, or may not.
+    #: Set when the request went no further, as HTTP says it.
     refusal: Refusal | None = None
     #: What was raised behind the errors, for tests: clients are told no more than is in the body.
     causes: tuple[BaseException, ...] = ()
@@ -66,7 +71,7 @@ class GraphQLService:
         self._executed = federated(self.schema, config) if byron_settings().federation else self.schema
         self.receipts = Receipts(config)
         self._keys = IdempotencyKeys(config)
-        self._parsed = lru_cache(maxsize=512)(parse_document)
+        self._kept = KeptDocuments()
 
     def execute(
         self,
@@ -79,26 +84,30 @@ class GraphQLService:
     ) -> Answer:
         """Run one operation of a document. Never raises: errors are part of the answer."""
         settings, debug = byron_settings(), bool(django_settings.DEBUG)
-        document = (self._parsed if len(query) <= _LONGEST_KEPT else parse_document)(query, settings)
+        known = self._kept.get((query, settings))
+        document = parse_document(query, settings) if known is None else known
         if isinstance(document, GraphQLError):
             return _refused(PARSE_FAILED, document)
         user = getattr(request, "user", None)
         refusal = operation_refusal(document.node, operation_name, self.config.component, user)
         if refusal is not None:
-            return Answer(body=refusal.body, executed=False, refusal=refusal)
+            return _turned_away(refusal)
         problems = document.problems(self._executed, introspection=settings.introspection_enabled, suggestions=debug)
         if problems:
             refusal = invalid_document_refusal(document.node, self._executed, self.config.component, user)
             if refusal is not None:
-                return Answer(body=refusal.body, executed=False, refusal=refusal)
+                return _turned_away(refusal)
             return _refused(VALIDATION_FAILED, *problems)
+        if known is None:
+            self._kept.keep((query, settings), document)
         operation = get_operation_ast(document.node, operation_name)
         if operation is None:
             message = "Name the operation to run: the document has several, or not that one."
             return _refused(BAD_USER_INPUT, GraphQLError(message))
         if queries_only and operation.operation is not OperationType.QUERY:
-            return _refused(METHOD_NOT_ALLOWED, GraphQLError("Only queries can be sent with GET; use POST."))
+            return _turned_away(_NOT_BY_GET)
         try:
+            check_repeated(operation, document.repeated(operation), variables or {}, settings)
             check_cost(self.config.component, document.node, operation, variables or {}, settings)
         except GraphQLError as error:
             return _refused(BAD_USER_INPUT, error)
@@ -120,8 +129,7 @@ class GraphQLService:
                 body = {"data": None, "errors": [formatted(self.config, failed)]}
                 return Answer(body=body, executed=True, causes=(error,))
         except CommandError as error:
-            refused = key_refusal(error)
-            return Answer(body=refused.body, executed=False, refusal=refused, causes=(error,))
+            return _turned_away(key_refusal(error), error)
 
     def _run_once(self, run: Callable[[Attempt], Answer], key: str, user: Any, asked: str) -> Answer:
         """Run a mutation unless it was run before under its key. Raises CommandError and BrokerError."""
@@ -129,10 +137,13 @@ class GraphQLService:
             attempt = self._keys.begin(key, user, asked)
             if attempt.body is not None:
                 return Answer(body=attempt.body, executed=True, events=attempt.events, replayed=True)
-            answer = run(attempt)
-            if not attempt.is_lost:
-                attempt.finish(answer.body)
-                return replace(answer, replayed=attempt.known is not None)
+            try:
+                answer = run(attempt)
+            except SupersededError:
+                # The next look tells what the other process came to.
+                continue
+            attempt.finish(answer.body)
+            return replace(answer, replayed=attempt.known is not None)
 
     def _run(
         self,
@@ -142,6 +153,7 @@ class GraphQLService:
         request: HttpRequest | None,
         attempt: Attempt | None = None,
     ) -> Answer:
+        """Execute an operation. Raises SupersededError when its attempt is lost: nobody gets to see what it came to."""
         execution = Execution(request=request, attempt=attempt)
         try:
             with TimeLimit(byron_settings().api_command_timeout, self.config.alias, operation_name or "The operation"):
@@ -158,9 +170,8 @@ class GraphQLService:
             return self._too_late(execution, error)
         if not isinstance(result, ExecutionResult):
             raise TypeError("the schema's resolvers are all synchronous")
-        if attempt is not None and attempt.is_lost:
-            # Nobody gets to see it.
-            return Answer(body={}, executed=False)
+        if attempt is not None:
+            attempt.require_not_lost()
         body: dict[str, Any] = {"data": result.data}
         if result.errors:
             body["errors"] = [formatted(self.config, error) for error in result.errors]
@@ -175,8 +186,8 @@ class GraphQLService:
 
     def _too_late(self, execution: Execution, error: CommandError) -> Answer:
         """Return the answer of an operation that was interrupted: it says so when something was changed."""
-        if execution.attempt is not None and execution.attempt.is_lost:
-            return Answer(body={}, executed=False)
+        if execution.attempt is not None:
+            execution.attempt.require_not_lost()
         cause: Exception = error
         if execution.unknown is not None:
             cause = execution.unknown
@@ -191,6 +202,10 @@ class GraphQLService:
             commands=execution.commands,
             causes=(cause,),
         )
+
+
+def _turned_away(refusal: Refusal, *causes: BaseException) -> Answer:
+    return Answer(body=refusal.body, executed=False, refusal=refusal, causes=causes)
 
 
 def _refused(code: str, *errors: GraphQLError) -> Answer:

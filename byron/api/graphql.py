@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils.module_loading import import_string
 from graphql import GraphQLResolveInfo, Undefined
 
-from byron.api.arguments import plain_arguments
+from byron.api.arguments import Arguments
 from byron.api.connections import connection_type, edge_type, page_info_type
 from byron.api.references import Allowance, Loaded, ReferenceLoader, attribute_value, is_entity
 from byron.api.selection import Columns, Selection, columns_of, entities_of
@@ -77,6 +77,7 @@ class _Builder:
         self._config = config
         self._component = config.component
         self._runner = CommandRunner(config)
+        self._arguments = Arguments(config.component)
         self._types: dict[str, Any] = {name: import_string(scalar.graphql) for name, scalar in SCALARS.items()}
 
     def build(self) -> graphene.Schema:
@@ -128,12 +129,13 @@ class _Builder:
 
     def _command_resolver(self, command: Command) -> Resolver:
         kind = self._component.types.get(entity_name(command))
+        members = arguments_of(self._component, command)
 
         def resolve(root: Any, info: GraphQLResolveInfo, /, **arguments: Any) -> Any:
             execution: Execution = info.context
             execution.commands.append(command.name)
             columns = columns_of_operation(self._component, info).get(kind.name, ()) if kind is not None else ()
-            given = plain_arguments(arguments)
+            given = self._arguments.plain(members, arguments)
             # A command has a time limit of its own. A publication is not interrupted, nor what is noted of it.
             with uninterrupted():
                 try:

@@ -12,13 +12,12 @@ from graphql import (
     ValuesOfCorrectTypeRule,
     VariableDefinitionNode,
     get_named_type,
-    is_scalar_type,
-    is_specified_scalar_type,
+    is_leaf_type,
 )
 
 
 class PlacedValuesRule(ValuesOfCorrectTypeRule):
-    """GraphQL's own rule, which also names the argument whose value a scalar of Byron's refuses: `'data.price'`."""
+    """GraphQL's own rule, which also names the argument whose value a scalar or an enum refuses: `'data.price'`."""
 
     def __init__(self, context: ValidationContext) -> None:
         super().__init__(context)
@@ -38,8 +37,8 @@ class PlacedValuesRule(ValuesOfCorrectTypeRule):
         self._place.pop()
 
     def report_error(self, error: GraphQLError) -> None:
-        kind = get_named_type(self.context.get_input_type())
-        is_own = kind is not None and is_scalar_type(kind) and not is_specified_scalar_type(kind)
-        if self._place and error.nodes and is_own:
+        # What is wrong with an object names the field already.
+        is_leaf = is_leaf_type(get_named_type(self.context.get_input_type()))
+        if self._place and error.nodes and is_leaf:
             error = GraphQLError(f"{'.'.join(self._place)}': {error.message}", error.nodes)
         super().report_error(error)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from time import time
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error
 from django.http import HttpRequest, HttpResponse
@@ -64,7 +65,9 @@ class Receipts:
         try:
             receipts = _receipts(request)
         except ReceiptError as error:
-            return Waited(refusal=_refusal(str(error), "BAD_RECEIPT", 400))
+            log.info("refused a receipt: %s", error)
+            told = str(error) if settings.DEBUG else f"{AFTER_HEADER} has no receipt of this system."
+            return Waited(refusal=_refusal(told, "BAD_RECEIPT", 400))
         consistency = request.headers.get(CONSISTENCY_HEADER, "eventual").lower()
         if consistency not in ("eventual", "strict"):
             return Waited(refusal=_refusal(f"{CONSISTENCY_HEADER} is strict or eventual.", "BAD_REQUEST", 400))
@@ -121,14 +124,14 @@ def sealed(receipt: Receipt) -> str:
 
 def give(receipt: Receipt, request: HttpRequest, response: HttpResponse) -> None:
     """Put a receipt into a response's headers, and where it is wanted into the browser's cookie."""
-    settings = byron_settings()
+    own = byron_settings()
     response[RECEIPT_HEADER] = sealed(receipt)
-    if settings.receipt_cookie:
+    if own.receipt_cookie:
         earlier, kept = _from_cookie(request), receipt.told(time())
         if earlier is not None and earlier.namespace == kept.namespace:
             kept = earlier.joined(kept)
         response.set_cookie(
-            settings.receipt_cookie,
+            own.receipt_cookie,
             sealed(kept),
             max_age=_COOKIE_AGE,
             secure=request.is_secure(),
@@ -151,11 +154,11 @@ def _from_cookie(request: HttpRequest) -> Receipt | None:
 
     Not less of it once this component has applied that: the cookie goes to others as well.
     """
-    settings = byron_settings()
-    text = request.COOKIES.get(settings.receipt_cookie, "") if settings.receipt_cookie else ""
+    own = byron_settings()
+    text = request.COOKIES.get(own.receipt_cookie, "") if own.receipt_cookie else ""
     try:
         # A mutation renews the cookie, so the browser cannot tell how old its parts are.
-        return Receipt.opened(text, settings.receipt_secret).since(time() - _COOKIE_AGE) if text else None
+        return Receipt.opened(text, own.receipt_secret).since(time() - _COOKIE_AGE) if text else None
     except ReceiptError:
         # Of an earlier key or version: the client cannot help it.
         return None

@@ -13,7 +13,9 @@ from django.http import HttpRequest
 from django.http.request import UnreadablePostError
 
 from byron.api.errors import RequestError
+from byron.api.limits import CODE as LIMIT_EXCEEDED
 from byron.api.media_types import JSON, UTF_8
+from byron.api.variables import count_values
 from byron.conf import byron_settings
 
 #: The parameters of a GraphQL request. Others are left for whoever has a use for them.
@@ -56,10 +58,14 @@ def decode_json(data: bytes, what: str) -> Any:
     """Return JSON's value. Raises RequestError, naming what it is, unless it has exactly one meaning.
 
     Refused are NaN, numbers too large to be exact, text that is not Unicode, and names given twice: what reads the
-    first of them in front of this server would not see what it runs.
+    first of them in front of this server would not see what it runs. And more values than a request may have: what is
+    done with each of them, here and later, takes much longer than reading it.
     """
+    most = byron_settings().api_max_values
     try:
         value = msgspec.json.decode(data)
+        if count_values(value, most) > most:
+            raise RequestError(f"{what} holds more than {most:,} values.", code=LIMIT_EXCEEDED)
         # msgspec is the stricter one, but for this. The hook costs some microseconds for a usual request.
         json.loads(data, object_pairs_hook=_refuse_repeated)
     except RecursionError as error:
@@ -80,12 +86,28 @@ def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
         raise _RepeatedNameError("an object has the same name twice.")
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
 def _reason(data: bytes, error: ValueError) -> str:
     if not data.strip():
         return "it is empty"
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8"
-    return str(error).removeprefix("JSON is malformed: ")
+    # msgspec's word for it, without a path that names no parameter.
+    told = str(error).removeprefix("JSON is malformed: ").partition(" - at `")[0]
+    if "out of range" not in told and _is_json_but_for_surrogates(data):
+        return "it has half of a surrogate pair, which is no character"
+    return told
+
+
+def _is_json_but_for_surrogates(data: bytes) -> bool:
+    try:
+        json.loads(data.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _url_parameters(request: HttpRequest) -> dict[str, str]:

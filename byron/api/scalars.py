@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,9 +14,8 @@ from graphql.language import ast
 from graphql.pyutils import Undefined, inspect
 from graphql.utilities import value_from_ast_untyped
 
-from byron.events.codec import refuse_unsafe
 from byron.schema.forms import FORMS, FormError
-from byron.schema.values import check_json
+from byron.schema.values import check_finite, check_json, plain_decimal
 
 #: Characters of a text that an error repeats.
 _SHOWN = 80
@@ -64,7 +64,7 @@ def _json(value: Any) -> Any:
 
 def _stored_json(value: Any) -> Any:
     """Return a JSON value as it is, if JSON can say it: what was stored once must not hide a whole list of others."""
-    refuse_unsafe(value, "JSON")
+    check_finite(value)
     return value
 
 
@@ -86,6 +86,11 @@ def _iso_moment(value: Any) -> str:
     """Return a moment in UTC, in ISO 8601: so it is the same in a mutation's answer and when it is read later."""
     moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
     return str(moment.astimezone(datetime.UTC).isoformat()).replace("+00:00", "Z")
+
+
+def _decimal_text(value: Any) -> str:
+    """Return a decimal's text: the same in the answer of whatever a command returned, and when it is read later."""
+    return str(plain_decimal(value if isinstance(value, decimal.Decimal) else decimal.Decimal(value)))
 
 
 class DateTime(graphene.Scalar):
@@ -112,7 +117,7 @@ class Time(graphene.Scalar):
 class Decimal(graphene.Scalar):
     """An exact decimal of any size, as a string: `"12.50"`."""
 
-    serialize = staticmethod(str)
+    serialize = staticmethod(_decimal_text)
     parse_value, parse_literal = map(staticmethod, _from_text("Decimal"))
 
 

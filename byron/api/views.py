@@ -19,6 +19,7 @@ from byron.api.access import Refusal, identify
 from byron.api.errors import RequestError, failure
 from byron.api.execution import Answer, GraphQLService
 from byron.api.idempotency import REPLAYED_HEADER
+from byron.api.masking import METHOD_NOT_ALLOWED
 from byron.api.media_types import GRAPHQL_JSON, HTML, JSON, preferred
 from byron.api.receipts import give, sealed
 from byron.api.requests import PARAMETERS, read_request
@@ -54,7 +55,14 @@ class GraphQLView(View):
         return response
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return failure(_not_allowed(f"{request.method} is not answered here.", _METHODS))
+        return failure(
+            RequestError(
+                f"{request.method} is not answered here.",
+                code=METHOD_NOT_ALLOWED,
+                status=HTTPStatus.METHOD_NOT_ALLOWED,
+                headers={"Allow": _METHODS},
+            )
+        )
 
     def _answer(self, request: HttpRequest) -> HttpResponse:
         media_type = preferred(request.META.get("HTTP_ACCEPT", ""), (JSON, GRAPHQL_JSON))
@@ -128,15 +136,6 @@ def _wants_page(request: HttpRequest) -> bool:
     return preferred(request.META.get("HTTP_ACCEPT", ""), (JSON, HTML)) == HTML
 
 
-def _not_allowed(message: str, methods: str) -> RequestError:
-    return RequestError(
-        message,
-        code="METHOD_NOT_ALLOWED",
-        status=HTTPStatus.METHOD_NOT_ALLOWED,
-        headers={"Allow": methods},
-    )
-
-
 def _refused(refusal: Refusal, media_type: str) -> HttpResponse:
     return graphql_response(refusal.body, status=refusal.status, media_type=media_type, headers=refusal.headers)
 
@@ -146,14 +145,6 @@ def _response(answer: Answer, media_type: str) -> HttpResponse:
         return _refused(answer.refusal, media_type)
     if answer.executed:
         return graphql_response(answer.body, status=HTTPStatus.OK, media_type=media_type, commands=answer.commands)
-    if _code(answer) == "METHOD_NOT_ALLOWED":
-        refused = _not_allowed(answer.body["errors"][0]["message"], "POST")
-        return failure(refused, media_type)
     # Plain application/json says 200 to whatever is well-formed; the GraphQL media type tells more.
     status = HTTPStatus.BAD_REQUEST if media_type == GRAPHQL_JSON else HTTPStatus.OK
     return graphql_response(answer.body, status=status, media_type=media_type)
-
-
-def _code(answer: Answer) -> str | None:
-    code: str | None = answer.body["errors"][0].get("extensions", {}).get("code")
-    return code

@@ -24,7 +24,7 @@ from django.utils.functional import cached_property
 
 from byron.cache.decimals import of_sort_key, sort_key
 from byron.schema.forms import FORMS
-from byron.schema.values import LARGEST_EXPONENT, check_indexed, check_int
+from byron.schema.values import LARGEST_EXPONENT, check_indexed, check_int, plain_decimal, plain_float
 
 #: SQLite compares exact decimals by this collation; `byron.cache.connections` registers it.
 DECIMAL_COLLATION = "byron_decimal"
@@ -136,7 +136,10 @@ class DecimalField(_Field):
 
     def get_prep_value(self, value: Any) -> Any:
         value = super().get_prep_value(value)
-        return value if hasattr(value, "resolve_expression") else _as_numeric(self.to_python(value))
+        if hasattr(value, "resolve_expression"):
+            return value
+        number = self.to_python(value)
+        return None if number is None else _as_numeric(number)
 
     def get_db_prep_value(self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False) -> Any:
         value = value if prepared else self.get_prep_value(value)
@@ -161,7 +164,7 @@ class FloatField(models.FloatField):  # type: ignore[type-arg]
 
     def from_db_value(self, value: float | None, expression: Any, connection: BaseDatabaseWrapper) -> float | None:
         # When it is read, since databases also compute.
-        return None if value is None else value + 0.0
+        return None if value is None else plain_float(value)
 
 
 class VersionField(models.BigIntegerField):  # type: ignore[type-arg]
@@ -183,22 +186,13 @@ class VersionField(models.BigIntegerField):  # type: ignore[type-arg]
         return name, path, args, kwargs
 
 
-def _as_numeric(number: decimal.Decimal | None) -> decimal.Decimal | None:
-    """Return a number as PostgreSQL's numeric gives it back: zero has no sign, and no exponent is above zero.
-
-    Raises ValueError for one that is too large to be written out.
-    """
-    if number is None or not number.is_finite():
-        return number
-    if not number:
-        number = number.copy_abs()
+def _as_numeric(number: decimal.Decimal) -> decimal.Decimal:
+    """Return a number as PostgreSQL's numeric gives it back. Raises ValueError for one that is too large."""
+    number = plain_decimal(number)
     exponent = number.as_tuple().exponent
-    if not isinstance(exponent, int) or exponent <= 0:
-        return number
-    if number and number.adjusted() > LARGEST_EXPONENT:
-        # Written out, a few characters would become gigabytes.
+    if isinstance(exponent, int) and exponent > 0:
         raise ValueError(f"{number!s:.80} has an exponent beyond {LARGEST_EXPONENT}.")
-    return decimal.Decimal(f"{number:f}") if number else decimal.Decimal(0)
+    return number
 
 
 class _DecimalCol(Col):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from django.db import models
 
 from byron.commands.context import Context, attributes_of
+from byron.events.misfits import misfit
 from byron.exceptions import CommandError, EventError
 from byron.schema.defaults import default_value, fixed_values
 from byron.schema.model import Command, Component, Emit, ObjectType
@@ -81,7 +83,9 @@ def _announce(context: Context, emit: Emit, entity: ObjectType, payload: Mapping
         context.payloads.encode(emit.event, payload)
     except EventError as error:
         # The client's arguments are all that is in it: GraphQL's types do not say everything, such as an id's length.
-        raise CommandError(str(error), code="BAD_USER_INPUT") from error
+        reason = error.__cause__
+        message = misfit(reason) if isinstance(reason, msgspec.ValidationError) else str(error)
+        raise CommandError(message, code="BAD_USER_INPUT") from error
     _claim_unique(context, entity, payload)
     context.emit(emit.event, payload)
 

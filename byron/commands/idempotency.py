@@ -198,6 +198,11 @@ class Attempt:
             note=record.text(),
         )
 
+    def require_not_lost(self) -> None:
+        """Raise SupersededError when another process has taken over, or was first."""
+        if self.is_lost:
+            raise self._superseded()
+
     def _superseded(self) -> SupersededError:
         self.is_lost = True
         return SupersededError("Another process has taken over the mutation of this Idempotency-Key.")

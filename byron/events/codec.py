@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -13,6 +11,7 @@ import msgspec
 from byron.events.event import Event, Message, StoredMessage
 from byron.events.subjects import event_subject, parse_subject
 from byron.exceptions import EventError
+from byron.schema.values import check_finite
 
 SPEC_VERSION = "1.0"
 CONTENT_TYPE = "application/json"
@@ -36,27 +35,12 @@ def encode_payload(payload: Mapping[str, Any]) -> bytes:
 
     Raises EventError for values that JSON cannot hold, NaN and infinities included.
     """
-    refuse_unsafe(payload, "payload")
     try:
+        # msgspec would write NaN as null: a silent change of the fact.
+        check_finite(payload)
         return _encoder.encode(payload)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise EventError(f"The payload cannot be written as JSON: {error}.") from error
-
-
-def refuse_unsafe(value: Any, where: str) -> None:
-    """Raise EventError for numbers that JSON cannot hold, at any depth."""
-    # msgspec would write NaN as null: a silent change of the fact.
-    # A Decimal tells by itself: as a float it might be too large.
-    if (isinstance(value, float) and not math.isfinite(value)) or (
-        isinstance(value, Decimal) and not value.is_finite()
-    ):
-        raise EventError(f"{where} is {value}, which JSON cannot hold.")
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            refuse_unsafe(item, f"{where}.{key}")
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            refuse_unsafe(item, f"{where}[{index}]")
+        raise EventError(f"The payload cannot be written as JSON: {str(error).rstrip('.')}.") from error
 
 
 def decode_untyped(body: bytes) -> Mapping[str, Any]:

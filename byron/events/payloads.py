@@ -98,7 +98,7 @@ class PayloadCodec:
             try:
                 form.decoder.decode(body)
             except msgspec.ValidationError as error:
-                raise EventError(f"The event {event} does not fit {form.name}: {error}.") from error
+                raise EventError(f"The event {event} does not fit {form.name}: {str(error).rstrip('.')}.") from error
         return body
 
     def decode(self, event: str, body: bytes) -> Mapping[str, Any]:

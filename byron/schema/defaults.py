@@ -14,6 +14,7 @@ from byron.schema.model import Component, Emit, Member, ObjectType
 from byron.schema.problems import did_you_mean, listed, quoted
 from byron.schema.type_ref import TypeRef
 from byron.schema.types import LONGEST_ID
+from byron.schema.values import plain_float
 
 #: Integers within JSON that the log and every Cache hold exactly.
 _SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1
@@ -135,7 +136,7 @@ def _float(written: Any, name: str) -> float:
         number = math.inf
     if not math.isfinite(number):
         raise UnfitValueError(f"{_shown(written)} is no {name}; write a number such as 1.5")
-    return number
+    return plain_float(number)
 
 
 def _boolean(written: Any, name: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from byron.schema.values import check_decimal, check_moment
+from byron.schema.values import check_decimal, check_moment, plain_decimal
 
 # Python reads much more than these: spaces, other scripts' digits, further digits of a second, which it cuts off.
 _DAY = r"\d{4}-\d{2}-\d{2}"
@@ -54,7 +54,7 @@ def _moment(text: str) -> datetime.datetime:
 def _exact(text: str) -> decimal.Decimal:
     number = decimal.Decimal(text)
     check_decimal(number)
-    return number
+    return plain_decimal(number)
 
 
 def _form(example: str, pattern: str, read: Callable[[str], Any]) -> Form:

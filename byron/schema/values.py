@@ -5,14 +5,17 @@ from __future__ import annotations
 import datetime
 import decimal
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 #: Bytes of UTF-8 of a text that is unique or has an index. PostgreSQL's have room for 2,692 that do not compress.
 LONGEST_INDEXED = 2600
 
-#: Digits before or after the point, at most: far within what PostgreSQL's numeric stores.
+#: Digits after the point, at most, and before it but for one: far within what PostgreSQL's numeric stores.
 LARGEST_EXPONENT = 1000
+
+#: Digits of a decimal, at most: as many as 1e1000 has when it is written out.
+MOST_DIGITS = LARGEST_EXPONENT + 1
 
 #: Integers within JSON that the log and every Cache hold exactly.
 SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**64 - 1
@@ -60,8 +63,43 @@ def check_decimal(number: decimal.Decimal) -> None:
     """Raise ValueError for a decimal that is no number, or has more digits than every Cache stores."""
     if not number.is_finite():
         raise ValueError(f"{number} is no number.")
-    if len(number.as_tuple().digits) > LARGEST_EXPONENT or abs(number.adjusted()) > LARGEST_EXPONENT:
-        raise ValueError(f"Decimals have {LARGEST_EXPONENT} digits and exponents to {LARGEST_EXPONENT} at most.")
+    if len(number.as_tuple().digits) > MOST_DIGITS or abs(number.adjusted()) > LARGEST_EXPONENT:
+        raise ValueError(f"Decimals have {MOST_DIGITS} digits and exponents to {LARGEST_EXPONENT} at most.")
+
+
+def plain_decimal(number: decimal.Decimal) -> decimal.Decimal:
+    """Return a number as every Cache gives it back: zero has no sign, and no exponent is above zero.
+
+    One that no Cache takes stays as it is: written out, a few characters would become gigabytes.
+    """
+    if not number:
+        number = number.copy_abs()
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent <= 0:
+        return number
+    if not number:
+        return decimal.Decimal(0)
+    return decimal.Decimal(f"{number:f}") if number.adjusted() <= LARGEST_EXPONENT else number
+
+
+def plain_float(number: float) -> float:
+    """Return a number as every Cache gives it back: zero has no sign."""
+    return number + 0.0
+
+
+def check_finite(value: Any, place: str = "") -> None:
+    """Raise ValueError, which says where it is, for a number that JSON cannot hold, at any depth."""
+    # A Decimal tells by itself: as a float it might be too large.
+    if (isinstance(value, float) and not math.isfinite(value)) or (
+        isinstance(value, decimal.Decimal) and not value.is_finite()
+    ):
+        raise ValueError(f"{place or 'it'} is {value}, which JSON cannot hold.")
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            check_finite(item, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            check_finite(item, f"{place}[{index}]")
 
 
 def check_json(value: Any, level: int = 0) -> None:

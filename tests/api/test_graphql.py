@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import sqlite3
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from byron.exceptions import (
     PublishDeniedError,
     PublishRefusedError,
 )
+from byron.schema.values import plain_decimal
 from byron.testing import GraphQLFailure
 from tests.conftest import add_books
 
@@ -43,7 +45,27 @@ def test_every_scalar_is_read_back_as_it_was_written(component, everything):
     assert read == made
     assert read["moment"] == "2024-02-29T10:00:00.123456Z"
     assert read["amount"] == "123456789012345678901234567890.10"
-    assert read["amounts"] == ["1.10", "-0"]
+    assert read["amounts"] == ["1.10", "0"]
+
+
+@pytest.mark.parametrize("amount", ["1e3", "1e1000", "-1.5E+2", "-0.00", "0E+5", "1E-1000", "9" * 1001])
+def test_a_mutation_answers_a_number_as_it_is_read_later(component, everything, amount):
+    made = component.mutate("makeEverything", **{**everything, "amount": amount, "amounts": [amount], "ratio": -0.0})
+    [event] = component.events
+    component.settle()
+
+    [read] = component.query("everythings", amount=amount)
+    assert read == made
+    assert read["amounts"] == [read["amount"]] == [str(plain_decimal(Decimal(amount)))]
+    assert [str(event.payload["amount"]), str(event.payload["amounts"][0])] == [read["amount"]] * 2
+    assert [str(number) for number in (made["ratio"], event.payload["ratio"])] == ["0.0", "0.0"]
+
+
+def test_what_a_command_returns_is_answered_as_a_cache_would_give_it(component, monkeypatch):
+    book = {"id": "b", "title": "t", "genre": "DRAMA", "author": "a", "tags": [], "price": Decimal("1E+3")}
+    monkeypatch.setattr("byron.commands.runner.run_declared", lambda *_: book)
+
+    assert component.graphql('{ getBook(id: "b") { price } }') == {"getBook": {"price": "1000"}}
 
 
 def test_decimals_are_equal_and_ordered_by_value(component):
@@ -66,7 +88,7 @@ def test_decimals_are_equal_and_ordered_by_value(component):
         (
             "amount",
             "1e9999999",
-            'Decimal takes a string such as "12.50", not "1e9999999": Decimals have 1000 digits',
+            'Decimal takes a string such as "12.50", not "1e9999999": Decimals have 1001 digits',
         ),
         ("amount", 1.5, 'Decimal takes a string such as "12.50", not 1.5.'),
         ("code", "x", "UUID takes a string such as"),
@@ -298,3 +320,19 @@ def test_a_required_reference_to_what_is_not_here_says_so(component):
         component.graphql("{ listBooks { author { fullName } } }")
 
     assert failure.value.code == "REFERENCE_MISSING"
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_no_selection_is_suggested_where_suggestions_are_off(component, debug):
+    with override_settings(DEBUG=debug), pytest.raises(GraphQLFailure) as failure:
+        component.graphql("{ listBooks }")
+
+    said = "Field 'listBooks' of type '[Book!]!' must have a selection of subfields."
+    assert failure.value.errors[0]["message"] == said + (" Did you mean 'listBooks { ... }'?" if debug else "")
+
+
+def test_an_operation_that_may_not_come_this_way_is_a_refusal(library, component):
+    answer = GraphQLService(library).execute("mutation { closeLibrary }", queries_only=True)
+
+    assert (answer.refusal.status, answer.refusal.headers) == (405, {"Allow": "POST"})
+    assert not answer.executed

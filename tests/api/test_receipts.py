@@ -224,7 +224,17 @@ def test_a_discarded_event_is_done_with(client, component):
 def test_a_forged_receipt_is_refused_at_once(client, receipt):
     response = ask(client, READ, receipt)
     assert response.status_code == 400
-    assert response.json()["errors"][0]["extensions"] == {"code": "BAD_RECEIPT"}
+    assert response.json()["errors"] == [
+        {"message": "Byron-After has no receipt of this system.", "extensions": {"code": "BAD_RECEIPT"}}
+    ]
+
+
+def test_what_helps_against_a_receipt_of_another_system_is_told_to_who_can_do_it(client, caplog):
+    with caplog.at_level("INFO", logger="byron.api"):
+        ask(client, READ, "x")
+    assert "BYRON_RECEIPT_KEY is the same" in caplog.text
+    with override_settings(DEBUG=True):
+        assert "BYRON_RECEIPT_KEY is the same" in ask(client, READ, "x").json()["errors"][0]["message"]
 
 
 def test_an_unknown_consistency_is_refused(client):

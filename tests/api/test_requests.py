@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from urllib.parse import quote
 
 import pytest
@@ -78,14 +79,17 @@ def test_integers_are_exact(number):
         (b'{"a":' * 100_000, "The request's body is nested too deeply."),
         (b'{"query": "q", "variables": {"x": NaN}}', "The request's body is not JSON: invalid character"),
         (b'{"query": "q", "variables": {"x": -Infinity}}', "The request's body is not JSON: invalid character"),
-        (b'{"query": "q", "variables": {"x": 1e999}}', "The request's body is not JSON: Number out of range"),
+        (b'{"query": "q", "variables": {"x": 1e999}}', "The request's body is not JSON: Number out of range."),
         (b'{"query": "q", "variables": {"x": %s}}' % (b"1" * 5000), "is not JSON: Integer value out of range"),
         (b'{"query": "q", "query": "r"}', "The request's body is not usable JSON: an object has the same name twice."),
         (b'{"query": "q", "variables": {"a": {"b": 1, "b": 1}}}', "an object has the same name twice."),
         (b'{"query": "\xff"}', "The request's body is not JSON: it is not UTF-8."),
         (b'{"query": "\xed\xa0\x80"}', "The request's body is not JSON: it is not UTF-8."),
-        (b'{"query": "q", "variables": {"x": "\\ud800"}}', "The request's body is not JSON: "),
-        (b'{"query": "q", "variables": {"x": "\\udc00 and more"}}', "The request's body is not JSON: "),
+        (
+            b'{"query": "q", "variables": {"x": "\\ud800"}}',
+            "JSON: it has half of a surrogate pair, which is no character.",
+        ),
+        (b'{"query": "q", "variables": {"x": "\\udc00 and more"}}', "JSON: it has half of a surrogate pair"),
         (b'\xef\xbb\xbf{"query": "q"}', "The request's body is not JSON: invalid character (byte 0)."),
         ('{"query": "q"}'.encode("utf-16"), "The request's body is not JSON: "),
         (b'{"query": "q"} x', "The request's body is not JSON: trailing characters"),
@@ -114,6 +118,28 @@ def test_a_body_that_is_no_request_is_refused(body, message):
 
     assert message in str(caught.value)
     assert (caught.value.code, caught.value.status) == ("BAD_REQUEST", 400)
+
+
+@pytest.mark.parametrize("value", [[0] * 14, {str(at): 0 for at in range(14)}, [[[], {"a": "x"}], *"0123456789"]])
+def test_a_request_has_so_many_values_and_no_more(value):
+    """Itself, the query, the variables, and what is in them."""
+    with override_settings(BYRON_API_MAX_VALUES=18):
+        assert read({"query": "q", "variables": {"v": value}}).variables == {"v": value}
+    with override_settings(BYRON_API_MAX_VALUES=17), pytest.raises(RequestError) as caught:
+        read({"query": "q", "variables": {"v": value}})
+
+    assert str(caught.value) == "The request's body holds more than 17 values."
+    assert (caught.value.code, caught.value.status) == ("LIMIT_EXCEEDED", 400)
+    with override_settings(BYRON_API_MAX_VALUES=3), pytest.raises(RequestError, match="variables holds more than 3"):
+        read_url("query=q&variables=" + quote('{"a":[1,2,3]}'))
+
+
+def test_too_many_values_are_refused_before_they_are_looked_at():
+    text = json.dumps({"query": "q", "variables": {"v": [0] * 300_000}}, separators=(",", ":")).encode()
+    began = time.process_time()
+    with pytest.raises(RequestError, match="20,000 values"):
+        read(text)
+    assert time.process_time() - began < 0.2
 
 
 @pytest.mark.parametrize(

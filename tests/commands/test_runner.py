@@ -122,13 +122,25 @@ def test_nothing_is_published_when_the_broker_is_away(component, library):
     assert component.events == []
 
 
-def test_a_typed_event_that_breaks_its_declaration_is_not_published(component, library):
-    data = {"title": "t", "genre": "POETRY", "author": "", "tags": []}
-    with pytest.raises(CommandError, match=r"The event new\.book does not fit Book: .* at `\$\.author`") as refusal:
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"author": ""}, "author must not be empty."),
+        ({"author": "x" * 256}, "author takes 255 characters at most."),
+        ({"author": "a\0"}, "author must not have the character U+0000."),
+        ({"tags": ["a", "\0"]}, "tags[1] must not have the character U+0000."),
+        (
+            {"title": "x" * 3000},
+            "title: A text that is unique or has an index takes 2600 bytes of UTF-8 at most, not 3000.",
+        ),
+    ],
+)
+def test_a_typed_event_that_breaks_its_declaration_is_not_published(component, library, given, message):
+    data = {"title": "t", "genre": "POETRY", "author": "a", "tags": [], **given}
+    with pytest.raises(CommandError) as refusal:
         CommandRunner(library).run(library.component.commands["addBook"], {"data": data})
 
-    assert refusal.value.code == "BAD_USER_INPUT"
-
+    assert (refusal.value.message, refusal.value.code) == (message, "BAD_USER_INPUT")
     assert component.events == []
 
 

@@ -17,15 +17,19 @@ from pydantic import BaseModel
 
 import byron
 from byron import exceptions
+from byron.api import arguments, authentication, documents, kept, merging, requests
 from byron.codegen.component import component_files
 from byron.codegen.project import schema_text
+from byron.commands import reads
 from byron.commands.context import Context
 from byron.conf import PREFIX, ByronSettings
+from byron.events import receipt
 from byron.events.event import Event
+from byron.schema import values
 from byron.schema.model import Component
 from byron.schema.problems import CODES
 from byron.schema.reader import parse_component
-from byron.schema.types import SCALARS
+from byron.schema.types import LONGEST_ID, SCALARS
 from byron.sink.context import HandlerContext
 from byron.testing.component import ComponentUnderTest
 from byron.testing.system import SystemUnderTest
@@ -96,6 +100,28 @@ def test_a_setting_s_type_and_default_are_those_of_the_code(field):
 
     assert f"- Type: `{field.type}`\n" in text
     assert f"- Default: `{field.default!r}`\n" in text
+
+
+def test_the_fixed_limits_are_those_of_the_code():
+    found = re.findall(r"^\| (.+?) \| .*?([\d,]+)", sections("settings.md", 2)["Fixed limits"], re.M)
+    limits = {what: int(number.replace(",", "")) for what, number in found}
+
+    def limit(beginning: str) -> int:
+        [number] = [number for what, number in limits.items() if what.startswith(beginning)]
+        return number
+
+    assert limit("values of one condition `in`") == reads._MOST_VALUES
+    assert limit("what comparing fields") == merging.BUDGET
+    assert limit("problems of a document") == documents.MOST_PROBLEMS
+    assert limit("levels of a value of the scalar `JSON`") == values.DEEPEST
+    assert limit("levels of inputs") == arguments._DEEPEST
+    assert limit("parameters of a URL") == requests._MOST_PARAMETERS
+    assert limit("memory for parsed documents") == kept.MOST_BYTES // 2**20
+    assert limit("characters of an id") == LONGEST_ID
+    assert limit("bytes of a text") == values.LONGEST_INDEXED
+    assert limit("digits of a `Decimal`") == values.MOST_DIGITS
+    assert limit("characters of the header `Authorization`") == authentication._LONGEST_HEADER
+    assert limit("characters of a receipt") == receipt.LONGEST_RECEIPT
 
 
 def test_the_environment_of_a_generated_project_is_documented():

@@ -95,8 +95,8 @@ def test_a_declared_payload_has_declared_names_on_the_wire_and_python_ones_in_py
         ({"part_of": ""}, r"length >= 1 - at `\$\.partOf`"),
         ({"id": "x" * 256}, r"length <= 255 - at `\$\.id`"),
         ({"nick": "A"}, r"unknown field `nick`"),
-        ({"price": float("nan")}, r"payload\.price is nan, which JSON cannot hold"),
-        ({"price": decimal.Decimal("-Infinity")}, r"payload\.price is -Infinity, which JSON cannot hold"),
+        ({"price": float("nan")}, r"as JSON: price is nan, which JSON cannot hold"),
+        ({"price": decimal.Decimal("-Infinity")}, r"as JSON: price is -Infinity, which JSON cannot hold"),
     ],
 )
 def test_a_declared_payload_that_does_not_fit_is_refused(codec, change, message):
