@@ -74,6 +74,8 @@ def run_worker(work: Work, parent: Connection) -> None:
             bridge = Bridge(_with_static_files(import_string(work.application)), work.threads)
             _check()
             _keep_connections()
+            # Its module needs models, which are there now.
+            import_string("byron.api.warming.warm_up")()
         except Exception as error:
             parent.send(f"{type(error).__name__}: {error}")
             raise

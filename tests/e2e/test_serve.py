@@ -52,8 +52,8 @@ def command(project: System, text: str) -> None:
     (project.project / "students/api/commands/get_students.py").write_text(text)
 
 
-def serve(project: System, *options: str) -> Running:
-    running = project.start("serve", "--port", str(project.port), *options)
+def serve(project: System, *options: str, **variables: str) -> Running:
+    running = project.start("serve", "--port", str(project.port), *options, **variables)
     running.says("serving at ")
     return running
 
@@ -175,6 +175,15 @@ def test_who_hangs_up_is_no_error(project):
 
     assert api.stop() == 0
     assert "ERROR" not in api.output
+
+
+def test_a_worker_is_warm_before_it_is_ready(project):
+    api = serve(project, "--workers", "1", BYRON_BROKER_URL="nats://127.0.0.1:1")
+
+    api.says("byron.api starting without the broker namespace=Calisto error=")
+
+    assert api.output.index("starting without the broker") < api.output.index("serving at")
+    assert project.graphql("{ getStudents { id } }") == {"data": {"getStudents": []}}
 
 
 def test_its_workers_cannot_write_the_cache(project):
