@@ -51,8 +51,8 @@ def failure(error: RequestError, media_type: str = JSON) -> HttpResponse:
 class JSONErrorMiddleware:
     """Say in JSON what Django would say with a page, to every client that does not prefer pages.
 
-    It concerns the API's addresses, and those that nothing answers. The outermost of MIDDLEWARE, so that it also
-    hears of a wrong Host, which other middleware refuses.
+    It concerns the API's addresses, and those that nothing answers. Only the request's id and CORS are outside of it
+    in MIDDLEWARE, so that it also hears of a wrong Host, which other middleware refuses.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -68,7 +68,10 @@ class JSONErrorMiddleware:
         if _has_wrong_host(request):
             code, message = "BAD_HOST", "The request's Host is not one that is served here: see ALLOWED_HOSTS."
         kept = {name: response[name] for name in _KEPT if name in response}
-        return failure(RequestError(message, code=code, status=response.status_code, headers=kept))
+        refused = failure(RequestError(message, code=code, status=response.status_code, headers=kept))
+        # CommonMiddleware, which does so for all others, is inside.
+        refused["Content-Length"] = str(len(refused.content))
+        return refused
 
 
 def _is_page(response: HttpResponseBase) -> bool:
