@@ -58,9 +58,15 @@ class Bodies:
         Holds no more than `BYRON_API_MAX_BODY_BYTES` of one. Whoever has answered the request says `forget`.
         """
         limit = byron_settings().api_max_body_bytes
-        told = int(length) if length and length.isascii() and length.isdigit() and len(length) < 20 else None
-        if length and (told is None or told > limit):
-            return UnreadBody(too_large(limit))
+        told = None
+        if length:
+            # By its digits: Python does not make a number of thousands of them.
+            digits = length.lstrip("0")
+            if not (length.isascii() and length.isdigit()) or len(digits) > len(str(limit)):
+                return UnreadBody(too_large(limit))
+            told = int(digits or 0)
+            if told > limit:
+                return UnreadBody(too_large(limit))
         data = bytearray()
         try:
             async with asyncio.timeout(self._seconds):

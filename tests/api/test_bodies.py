@@ -48,7 +48,7 @@ def refusal_of(body: io.IOBase) -> tuple[str, int, str]:
     return refusal.code, refusal.status, str(refusal)
 
 
-@pytest.mark.parametrize("length", [None, "6"])
+@pytest.mark.parametrize("length", [None, "6", "0" * 50 + "6"])
 def test_a_body_is_there_as_a_whole(length):
     body = asyncio.run(Bodies().read(chunks(b"abc", b"", b"def"), length))
 
