@@ -162,6 +162,13 @@ def test_it_serves_the_files_of_graphiql_under_debug(project):
         assert project.get(script)
 
 
+def test_a_command_may_be_asynchronous(project):
+    command(project, "async def get_students(ctx):\n    return [each async for each in ctx.db.Student.objects.all()]\n")
+    serve(project, "--workers", "1")
+
+    assert project.graphql("{ getStudents { id } }") == {"data": {"getStudents": []}}
+
+
 def test_who_hangs_up_is_no_error(project):
     command(project, HELD)
     api = serve(project, "--workers", "1")
