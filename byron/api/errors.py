@@ -52,8 +52,8 @@ def failure(error: RequestError, media_type: str = JSON) -> HttpResponse:
 class JSONErrorMiddleware:
     """Say in JSON what Django would say with a page, to every client that does not prefer pages.
 
-    It concerns the API's addresses, and those that nothing answers. The outermost of MIDDLEWARE, so that it also
-    hears of a wrong Host, which other middleware refuses.
+    It concerns the API's addresses, and those that nothing answers. Only the request's id and CORS are outside of it
+    in MIDDLEWARE, so that it also hears of a wrong Host, which other middleware refuses.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -71,7 +71,10 @@ class JSONErrorMiddleware:
             remedy = ": see ALLOWED_HOSTS" if settings.DEBUG else ""
             code, message = "BAD_HOST", f"The request's Host is not one that is served here{remedy}."
         kept = {name: response[name] for name in _KEPT if name in response}
-        return failure(RequestError(message, code=code, status=response.status_code, headers=kept))
+        refused = failure(RequestError(message, code=code, status=response.status_code, headers=kept))
+        # CommonMiddleware, which does so for all others, is inside.
+        refused["Content-Length"] = str(len(refused.content))
+        return refused
 
 
 def _is_page(response: HttpResponseBase) -> bool:

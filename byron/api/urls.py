@@ -15,6 +15,9 @@ from byron.api.home import home
 from byron.api.views import GraphQLView, schema_view, unusable_view
 from byron.schema.installed import installed_components
 
+#: Who answers for each component that can be served, by its label.
+services: dict[str, GraphQLService] = {}
+
 
 def _component_urls(prefix: str, service: GraphQLService) -> Iterator[URLPattern]:
     yield path(f"{prefix}graphql/", GraphQLView.as_view(service=service))
@@ -32,7 +35,7 @@ def _urls() -> Iterator[URLPattern]:
             given = {"label": config.label, "problems": config.schema_problems}
             yield from (path(f"{prefix}graphql/", unusable_view, given) for prefix in prefixes)
             continue
-        service = GraphQLService(config)
+        service = services[config.label] = GraphQLService(config)
         for prefix in prefixes:
             yield from _component_urls(prefix, service)
 

@@ -5,12 +5,17 @@ While the broker hangs, each mutation waits for it as long as it may; with a thr
 need no broker, would wait too. So when all threads but one wait, and one of them has waited for longer than anything
 takes while all is well, whoever would wait as well is turned away at once.
 
+Whether the broker hangs is told by what it answers, not by the clock alone: a process that has just begun, or that
+gets no CPU, is slow while the broker is well. As long as one of those who wait is answered now and then, a place will
+be free soon. When the last wait came to nothing, none will.
+
 Who waits for another mutation, or for the Cache, has places apart from those of the broker. Such a wait is long while
 all is well, and what it is for may need the broker itself: in one crowd, waiters would keep out what they wait for.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +23,9 @@ from time import monotonic
 
 from byron.broker.patience import answers_within
 from byron.conf import byron_settings
-from byron.exceptions import BrokerUnavailableError
+from byron.exceptions import BrokerUnavailableError, OutcomeUnknownError
 
-#: Seconds: what has not been answered by then is not answered soon. A publish takes some milliseconds.
+#: Seconds: a wait that has taken this long is none of those that are over in a moment.
 PATIENCE = 0.25
 
 
@@ -66,6 +71,29 @@ class Bulkhead:
                 del self._waiting[thread]
                 self._changed.notify()
 
+    def _enter(self, thread: int) -> bool:
+        with self._changed:
+            while self._places is not None and len(self._waiting) >= self._places:
+                patience = self._free_until() - monotonic()
+                if patience <= 0:
+                    return False
+                self._changed.wait(patience)
+            self._waiting[thread] = monotonic()
+            return True
+
+    def _free_until(self) -> float:
+        """Return until when a place may become free soon, as it looks now."""
+        return min(self._waiting.values(), default=-math.inf) + self._patience
+
+
+class BrokerBulkhead(Bulkhead):
+    """Places for those who wait for the broker."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: When it answered last, and whether it has failed to since.
+        self._answered, self._is_silent = -math.inf, False
+
     @contextmanager
     def broker_wait(self) -> Iterator[None]:
         """Take a place to wait for the broker, for as long as publishing may take.
@@ -75,22 +103,22 @@ class Bulkhead:
         with self.place() as admitted:
             if not admitted:
                 raise BrokerUnavailableError("The broker keeps too many others waiting; nothing was sent.")
-            with answers_within(byron_settings().publish_timeout):
-                yield
+            try:
+                with answers_within(byron_settings().publish_timeout):
+                    yield
+            except (BrokerUnavailableError, OutcomeUnknownError):
+                self._is_silent = True
+                raise
+            self._answered, self._is_silent = monotonic(), False
 
-    def _enter(self, thread: int) -> bool:
-        with self._changed:
-            while self._places is not None and len(self._waiting) >= self._places:
-                longest = monotonic() - min(self._waiting.values(), default=-self._patience)
-                if longest >= self._patience:
-                    return False
-                self._changed.wait(self._patience - longest)
-            self._waiting[thread] = monotonic()
-            return True
+    def _free_until(self) -> float:
+        if self._is_silent:
+            return -math.inf
+        return max(self._answered, min(self._waiting.values())) + byron_settings().publish_timeout / 2
 
 
 #: This process's own, for those who wait for the broker.
-BULKHEAD = Bulkhead()
+BULKHEAD = BrokerBulkhead()
 
 #: This process's own, for those who wait for another mutation, or until the Cache has applied something.
 WAITS = Bulkhead()

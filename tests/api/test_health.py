@@ -93,6 +93,13 @@ def test_the_process_answers_whatever_is_away(client, perses):
     assert response["Cache-Control"] == "no-store"
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health_is_only_read(client, path):
+    response = client.post(path, "{}", content_type="application/json")
+
+    assert (response.status_code, response["Allow"]) == (405, "GET, HEAD")
+
+
 def test_a_component_with_all_it_needs(client):
     assert ready(client) == (
         200,

@@ -141,9 +141,36 @@ def test_cors_lets_the_origins_in_that_are_named(project):
     assert "content-type" in asked[1]["access-control-allow-headers"]
     assert "x-request-id" in asked[1]
     assert "access-control-allow-credentials" not in asked[1]
-    assert answered[1]["access-control-expose-headers"] == "byron-receipt, idempotency-replayed, x-request-id"
+    assert "byron-consistency" in asked[1]["access-control-allow-headers"]
+    exposed = "byron-receipt, idempotency-replayed, retry-after, x-request-id"
+    assert answered[1]["access-control-expose-headers"] == exposed
     assert "access-control-allow-origin" not in refused[1]
     assert run(["manage.py", "check", "--deploy"], project, project / ".state").stderr == ""
+
+
+@pytest.mark.skipif(
+    find_spec("corsheaders") is None, reason="django-cors-headers is not installed: pip install '.[cors]'"
+)
+def test_a_page_of_another_origin_can_read_refusals(project):
+    extend(project, "CORS_ALLOWED_ORIGINS=https://app.example.org")
+    ours = {"Origin": "https://app.example.org"}
+
+    answers = ask(project, ("GET", "/nope", ours), ("GET", "/healthz", ours | {"Host": "evil.example"}))
+
+    assert [status for status, _ in answers] == [404, 400]
+    for _, headers in answers:
+        assert headers["access-control-allow-origin"] == "https://app.example.org"
+        assert headers["content-type"].startswith("application/json")
+        assert headers["content-length"]
+
+
+def test_what_a_client_did_wrong_is_one_line_of_the_log(project):
+    requests = [("GET", "/nope", {}), ("POST", "/graphql/", {}), ("GET", "/healthz", {"Host": "evil.example"})]
+    logged = run(["manage.py", "shell", "-v0", "-c", ASK.format(requests=requests)], project, project / ".state").stderr
+
+    lines = logged.splitlines()
+    assert [line.split(" ")[3] for line in lines] == ["byron.access"] * 3, logged
+    assert [line.rpartition("errors=")[2] for line in lines] == ["NOT_FOUND", "UNSUPPORTED_MEDIA_TYPE", "BAD_HOST"]
 
 
 def test_cors_without_its_package_is_a_clear_error(project):

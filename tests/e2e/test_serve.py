@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import threading
@@ -51,8 +52,8 @@ def command(project: System, text: str) -> None:
     (project.project / "students/api/commands/get_students.py").write_text(text)
 
 
-def serve(project: System, *options: str) -> Running:
-    running = project.start("serve", "--port", str(project.port), *options)
+def serve(project: System, *options: str, **variables: str) -> Running:
+    running = project.start("serve", "--port", str(project.port), *options, **variables)
     running.says("serving at ")
     return running
 
@@ -124,6 +125,72 @@ def test_the_access_log_can_be_off(project):
 
     assert api.stop(signal.SIGINT) == 0
     assert "byron.access" not in api.output
+
+
+def test_a_header_with_underscores_gets_past_no_proxy(project):
+    serve(project, "--workers", "1")
+
+    with project.request("{ getStudents { name } }", headers={"X_Request_ID": "from-a-client"}) as response:
+        assert response.headers["X-Request-ID"] != "from-a-client"
+
+
+def test_bodies_that_never_end_keep_nobody_else_waiting(project):
+    serve(project, "--workers", "1", "--threads", "2")
+    head = b"POST /graphql/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    unfinished = [socket.create_connection(("127.0.0.1", project.port), PATIENCE) for _ in range(20)]
+    try:
+        for number, connection in enumerate(unfinished):
+            rest = b"Content-Length: 1000\r\n\r\n{" if number % 2 else b"Transfer-Encoding: chunked\r\n\r\n1\r\n{"
+            connection.sendall(head + rest)
+
+        assert project.get("/healthz") == b'{"status": "ok"}'
+        assert project.graphql("{ getStudents { id } }") == {"data": {"getStudents": []}}
+    finally:
+        for connection in unfinished:
+            connection.close()
+
+
+def test_it_serves_the_files_of_graphiql_under_debug(project):
+    serve(project, "--workers", "1")
+    page = project.get("/graphql/", Accept="text/html")
+    assert page is not None
+
+    scripts = re.findall(r'src="(/static/[^"]+)"', page.decode())
+
+    assert scripts
+    for script in scripts:
+        assert project.get(script)
+
+
+def test_a_command_may_be_asynchronous(project):
+    command(project, "async def get_students(ctx):\n    return [each async for each in ctx.db.Student.objects.all()]\n")
+    serve(project, "--workers", "1")
+
+    assert project.graphql("{ getStudents { id } }") == {"data": {"getStudents": []}}
+
+
+def test_who_hangs_up_is_no_error(project):
+    command(project, HELD)
+    api = serve(project, "--workers", "1")
+    connection = http.client.HTTPConnection("127.0.0.1", project.port, timeout=PATIENCE)
+    connection.request("POST", "/graphql/", QUERY, {"Content-Type": "application/json"})
+    wait_for((project.project / "called").exists, "the command to be called")
+    connection.close()
+    (project.project / "go").touch()
+
+    api.says("POST /graphql/ 200")
+
+    assert api.stop() == 0
+    assert "ERROR" not in api.output
+
+
+def test_a_worker_is_warm_before_it_is_ready(project):
+    api = serve(project, "--workers", "1", BYRON_BROKER_URL="nats://127.0.0.1:1")
+
+    api.says("byron.api starting without the broker namespace=Calisto error=")
+
+    assert api.output.index("starting without the broker") < api.output.index("serving at")
+    assert project.graphql("{ getStudents { id } }") == {"data": {"getStudents": []}}
 
 
 def test_its_workers_cannot_write_the_cache(project):

@@ -68,19 +68,21 @@ CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 if CORS_ALLOWED_ORIGINS:
     require_extra("cors", "corsheaders", setting="CORS_ALLOWED_ORIGINS")
     INSTALLED_APPS += ["corsheaders"]
-    MIDDLEWARE.insert(2, "corsheaders.middleware.CorsMiddleware")
+    # Outside of JSONErrorMiddleware: a page of another origin is to read refusals, too.
+    MIDDLEWARE.insert(1, "corsheaders.middleware.CorsMiddleware")
     CORS_ALLOW_METHODS = ["GET", "POST", "OPTIONS"]
     CORS_ALLOW_HEADERS = [
         "accept",
         "authorization",
         "byron-after",
+        "byron-consistency",
         "content-type",
         "idempotency-key",
         "traceparent",
         "x-correlation-id",
         "x-request-id",
     ]
-    CORS_EXPOSE_HEADERS = ["byron-receipt", "idempotency-replayed", "x-request-id"]
+    CORS_EXPOSE_HEADERS = ["byron-receipt", "idempotency-replayed", "retry-after", "x-request-id"]
 
 # TLS ends at a proxy. Only one that always sets X-Forwarded-Proto itself may be trusted with it.
 if env.bool("TRUST_PROXY", default=False):
@@ -109,7 +111,12 @@ LOGGING = {
     "filters": {"request": {"()": "byron.api.middleware.RequestIdFilter"}},
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s%(in_request)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request"]}},
-    # Django's own handler would print each of its lines a second time.
-    "loggers": {"django": {"handlers": [], "level": "INFO"}},
+    "loggers": {
+        # Django's own handler would print each of its lines a second time.
+        "django": {"handlers": [], "level": "INFO"},
+        # What a client did wrong is in the access log; these lines would repeat it, without the request's id.
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
 }

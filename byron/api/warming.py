@@ -1,0 +1,30 @@
+"""What a process's first requests would wait for, done before there are any."""
+
+from __future__ import annotations
+
+import logging
+
+from django.core.exceptions import ImproperlyConfigured
+
+from byron.api.urls import services
+from byron.broker.connection import broker_for
+from byron.broker.patience import answers_within
+from byron.conf import byron_settings
+from byron.exceptions import BrokerError
+
+log = logging.getLogger("byron.api")
+
+
+def warm_up() -> None:
+    """Answer a query of each component, and connect to each broker: what they need is imported and made.
+
+    A broker that is away is no error, since queries do without. It is waited for as long as a mutation would.
+    """
+    for service in services.values():
+        service.execute("{ __typename }")
+    for namespace in sorted({service.config.component.namespace for service in services.values()}):
+        try:
+            with answers_within(byron_settings().publish_timeout):
+                broker_for(namespace).ensure_log()
+        except (BrokerError, ImproperlyConfigured) as error:
+            log.warning("starting without the broker namespace=%s error=%s", namespace, error)
