@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
@@ -11,6 +12,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from byron.api.media_types import HTML, JSON, preferred
 from byron.api.responses import graphql_response
+
+log = logging.getLogger("byron.api")
 
 #: What Django's own refusals come to here: their code, and words for whoever sent the request.
 _BY_STATUS = {
@@ -67,7 +70,10 @@ class JSONErrorMiddleware:
             return response
         code, message = _BY_STATUS.get(response.status_code, ("ERROR", f"{response.reason_phrase}."))
         if _has_wrong_host(request):
-            # Django has it logged.
+            # Django's own line is an error with a traceback, for every scanner that comes by.
+            log.warning(
+                "refused the host %r, which ALLOWED_HOSTS does not name", request.META.get("HTTP_HOST", "")[:100]
+            )
             remedy = ": see ALLOWED_HOSTS" if settings.DEBUG else ""
             code, message = "BAD_HOST", f"The request's Host is not one that is served here{remedy}."
         kept = {name: response[name] for name in _KEPT if name in response}

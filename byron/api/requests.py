@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,11 +13,11 @@ import msgspec
 from django.http import HttpRequest
 from django.http.request import UnreadablePostError
 
-from byron.api.bodies import UnreadBodyError, too_large
 from byron.api.errors import RequestError
 from byron.api.limits import CODE as LIMIT_EXCEEDED
 from byron.api.media_types import JSON, UTF_8
 from byron.api.variables import count_values
+from byron.commands.bulkhead import BODIES
 from byron.conf import byron_settings
 
 #: The parameters of a GraphQL request. Others are left for whoever has a use for them.
@@ -151,22 +152,27 @@ def _check_content_type(request: HttpRequest) -> None:
 def _read_body(request: HttpRequest) -> bytes:
     """Return the body, of which never more is read than the limit and a byte."""
     limit = byron_settings().api_max_body_bytes
+    too_large = RequestError(f"The request is larger than {limit} bytes.", code="BODY_TOO_LARGE", status=413)
     length = request.META.get("CONTENT_LENGTH") or ""
     if length and not (length.isascii() and length.isdigit()):
         raise RequestError("The header Content-Length is not a number.")
     # By its digits: Python does not make a number of thousands of them.
     if len(length.lstrip("0")) > len(str(limit)) or int(length or 0) > limit:
-        raise too_large(limit)
-    try:
-        data = _read(_stream(request, length), limit + 1)
-    except (UnreadablePostError, OSError) as error:
-        # Django has its own error around a server's.
-        for each in (error, error.__cause__):
-            if isinstance(each, UnreadBodyError):
-                raise each.refusal from error
-        raise RequestError("The request's body could not be read to its end.") from error
+        raise too_large
+    with BODIES.place() as admitted:
+        if not admitted:
+            raise RequestError(
+                "Too many requests are sending their bodies at once; try again.",
+                code="OVERLOADED",
+                status=HTTPStatus.SERVICE_UNAVAILABLE,
+                headers={"Retry-After": "1"},
+            )
+        try:
+            data = _read(_stream(request, length), limit + 1)
+        except (UnreadablePostError, OSError) as error:
+            raise RequestError("The request's body could not be read to its end.") from error
     if len(data) > limit:
-        raise too_large(limit)
+        raise too_large
     if length and len(data) < int(length):
         raise RequestError("The request's body ended before its Content-Length.")
     return data

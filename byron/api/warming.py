@@ -18,13 +18,13 @@ log = logging.getLogger("byron.api")
 def warm_up() -> None:
     """Answer a query of each component, and connect to each broker: what they need is imported and made.
 
-    A broker that is away is no error, since queries do without. It is waited for as long as a mutation would.
+    A broker that is away is no error, since queries do without. All are waited for as long as a mutation would.
     """
     for service in services.values():
         service.execute("{ __typename }")
-    for namespace in sorted({service.config.component.namespace for service in services.values()}):
-        try:
-            with answers_within(byron_settings().publish_timeout):
+    with answers_within(byron_settings().publish_timeout):
+        for namespace in sorted({service.config.component.namespace for service in services.values()}):
+            try:
                 broker_for(namespace).ensure_log()
-        except (BrokerError, ImproperlyConfigured) as error:
-            log.warning("starting without the broker namespace=%s error=%s", namespace, error)
+            except (BrokerError, ImproperlyConfigured) as error:
+                log.warning("starting without the broker namespace=%s error=%s", namespace, error)

@@ -5,10 +5,6 @@ While the broker hangs, each mutation waits for it as long as it may; with a thr
 need no broker, would wait too. So when all threads but one wait, and one of them has waited for longer than anything
 takes while all is well, whoever would wait as well is turned away at once.
 
-Whether the broker hangs is told by what it answers, not by the clock alone: a process that has just begun, or that
-gets no CPU, is slow while the broker is well. As long as one of those who wait is answered now and then, a place will
-be free soon. When the last wait came to nothing, none will.
-
 Who waits for another mutation, or for the Cache, has places apart from those of the broker. Such a wait is long while
 all is well, and what it is for may need the broker itself: in one crowd, waiters would keep out what they wait for.
 """
@@ -23,17 +19,23 @@ from time import monotonic
 
 from byron.broker.patience import answers_within
 from byron.conf import byron_settings
-from byron.exceptions import BrokerUnavailableError, OutcomeUnknownError
+from byron.exceptions import BrokerUnavailableError
 
-#: Seconds: a wait that has taken this long is none of those that are over in a moment.
+#: Seconds: what has not been answered by then is not answered soon. A publish takes some milliseconds.
 PATIENCE = 0.25
+
+#: Seconds after its first wait for which a process is cold: the wait may be for imports, or for the processor.
+COLD = 5.0
 
 
 class Bulkhead:
     """Places for those who wait. Thread-safe; a thread may take several, one inside the other."""
 
-    def __init__(self, patience: float = PATIENCE) -> None:
+    def __init__(self, patience: float = PATIENCE, *, cold: float = 0.0) -> None:
+        """Prepare places for any number. For so many seconds after the first wait, `cold`, there is more patience."""
         self._patience = patience
+        self._cold = cold
+        self._began: float | None = None
         self._places: int | None = None
         self._waiting: dict[int, float] = {}
         self._changed = threading.Condition()
@@ -71,29 +73,6 @@ class Bulkhead:
                 del self._waiting[thread]
                 self._changed.notify()
 
-    def _enter(self, thread: int) -> bool:
-        with self._changed:
-            while self._places is not None and len(self._waiting) >= self._places:
-                patience = self._free_until() - monotonic()
-                if patience <= 0:
-                    return False
-                self._changed.wait(patience)
-            self._waiting[thread] = monotonic()
-            return True
-
-    def _free_until(self) -> float:
-        """Return until when a place may become free soon, as it looks now."""
-        return min(self._waiting.values(), default=-math.inf) + self._patience
-
-
-class BrokerBulkhead(Bulkhead):
-    """Places for those who wait for the broker."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        #: When it answered last, and whether it has failed to since.
-        self._answered, self._is_silent = -math.inf, False
-
     @contextmanager
     def broker_wait(self) -> Iterator[None]:
         """Take a place to wait for the broker, for as long as publishing may take.
@@ -103,33 +82,44 @@ class BrokerBulkhead(Bulkhead):
         with self.place() as admitted:
             if not admitted:
                 raise BrokerUnavailableError("The broker keeps too many others waiting; nothing was sent.")
-            try:
-                with answers_within(byron_settings().publish_timeout):
-                    yield
-            except (BrokerUnavailableError, OutcomeUnknownError):
-                self._is_silent = True
-                raise
-            self._answered, self._is_silent = monotonic(), False
+            with answers_within(byron_settings().publish_timeout):
+                yield
 
-    def _free_until(self) -> float:
-        if self._is_silent:
-            return -math.inf
-        return max(self._answered, min(self._waiting.values())) + byron_settings().publish_timeout / 2
+    def _enter(self, thread: int) -> bool:
+        with self._changed:
+            if self._began is None:
+                self._began = monotonic()
+            while self._places is not None and len(self._waiting) >= self._places:
+                left = min(self._waiting.values(), default=-math.inf) + self._patience_now(self._began) - monotonic()
+                if left <= 0:
+                    return False
+                self._changed.wait(left)
+            self._waiting[thread] = monotonic()
+            return True
+
+    def _patience_now(self, began: float) -> float:
+        is_cold = monotonic() - began < self._cold
+        return max(self._patience, byron_settings().publish_timeout / 2) if is_cold else self._patience
 
 
 #: This process's own, for those who wait for the broker.
-BULKHEAD = BrokerBulkhead()
+BULKHEAD = Bulkhead(cold=COLD)
 
 #: This process's own, for those who wait for another mutation, or until the Cache has applied something.
 WAITS = Bulkhead()
+
+#: This process's own, for those who wait for a client's body.
+BODIES = Bulkhead()
 
 
 def limit_waits(threads: int) -> None:
     """Share out this process's threads: one stays free, of the others the broker gets the larger half.
 
-    With one thread there is none to keep, and anybody may wait. With two, only the broker is waited for.
+    With one thread there is none to keep, and anybody may wait. With two, only the broker is waited for. Bodies may have
+    all but one: they are read before anything else is waited for.
     """
     if threads > 1:
         waits = (threads - 1) // 2
         WAITS.limit(waits)
         BULKHEAD.limit(threads - 1 - waits)
+        BODIES.limit(threads - 1)

@@ -1,4 +1,4 @@
-"""One worker process of the API's server: granian, and the bridge to the project's WSGI application.
+"""One worker process of the API's server: granian around the project's WSGI application.
 
 A worker leaves without dropping a request. An HTTP client may send its next request at any moment on a
 connection that it keeps alive, so closing one that is idle can lose a request. The worker says
@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from time import sleep
@@ -30,7 +30,6 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from byron.commands.bulkhead import limit_waits
-from byron.management.serving_bridge import Bridge
 
 #: What a worker says once the application is loaded.
 READY = "ready"
@@ -44,8 +43,14 @@ CONNECTIONS = 512
 #: Milliseconds until a connection on which nothing arrives is closed: longer than proxies keep an idle one,
 #: usually 60 s, since who closes first is safe from sending into a connection that is gone.
 IDLE = 75_000
+#: Seconds after which a thread without work ends, and with it its database connections; granian's longest.
+THREAD_IDLE = 600
+
 #: Seconds after which a connection to a SQLite file is opened anew, in case the file is another one.
 SQLITE_AGE = 60
+
+StartResponse = Callable[..., Any]
+Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 log = logging.getLogger("byron.serve")
 
@@ -61,6 +66,22 @@ class Work:
     access_log: bool
 
 
+class LeavingApplication:
+    """A WSGI application that can be told to have its connections closed, one answer at a time."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self.leaving = False
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            if self.leaving:
+                headers = [*headers, ("Connection", "close")]
+            return start_response(status, headers, exc_info)
+
+        return self._application(environ, start)
+
+
 def run_worker(work: Work, parent: Connection) -> None:
     """Answer requests until the parent says to stop, or is gone."""
     # Meant for the parent alone, but a terminal that is closed tells every process.
@@ -69,9 +90,9 @@ def run_worker(work: Work, parent: Connection) -> None:
     signal.signal(signal.SIGINT, lambda *_: None)
     limit_waits(work.threads)
 
-    def load() -> Bridge:
+    def load() -> LeavingApplication:
         try:
-            bridge = Bridge(_with_static_files(import_string(work.application)), work.threads)
+            application = LeavingApplication(_with_static_files(import_string(work.application)))
             _check()
             _keep_connections()
             # Its module needs models, which are there now.
@@ -81,8 +102,8 @@ def run_worker(work: Work, parent: Connection) -> None:
             raise
         if not work.access_log:
             logging.getLogger("byron.access").disabled = True
-        threading.Thread(target=_obey, args=(parent, bridge, work), name="parent", daemon=True).start()
-        return bridge
+        threading.Thread(target=_obey, args=(parent, application, work), name="parent", daemon=True).start()
+        return application
 
     _run_granian(work, load, lambda: parent.send(READY))
 
@@ -108,13 +129,13 @@ def _keep_connections() -> None:
             database["CONN_MAX_AGE"] = SQLITE_AGE
 
 
-def _obey(parent: Connection, bridge: Bridge, work: Work) -> None:
+def _obey(parent: Connection, application: LeavingApplication, work: Work) -> None:
     try:
         message = parent.recv()
     except (EOFError, OSError):
         log.error("the parent process is gone: stopping pid=%d", os.getpid())
         message = STOP
-    bridge.leaving = True
+    application.leaving = True
     if message == LEAVE:
         _accept_no_more(work.listener)
     sleep(FAREWELL)
@@ -133,7 +154,7 @@ def _accept_no_more(listener: socket.socket) -> None:
         os.dup2(unused.fileno(), listener.fileno())
 
 
-def _run_granian(work: Work, load: Callable[[], Bridge], ready: Callable[[], None]) -> None:
+def _run_granian(work: Work, load: Callable[[], LeavingApplication], ready: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT.
 
     granian's own supervisor gives each worker a socket of its own, whose queue is lost with the worker, and starts
@@ -141,33 +162,34 @@ def _run_granian(work: Work, load: Callable[[], Bridge], ready: Callable[[], Non
     underscore are why setup.cfg holds granian to one minor version.
     """
     from granian._granian import SocketHolder
-    from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
+    from granian.constants import HTTPModes, Interfaces, RuntimeModes
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
     from granian.server.mp import MPServer
 
-    def loader() -> Bridge:
-        bridge = load()
+    def loader() -> LeavingApplication:
+        application = load()
         ready()
-        return bridge
+        return application
 
     granian: Any = MPServer(
         work.application,
-        interface=Interfaces.RSGI,
-        loop=Loops.asyncio,
+        interface=Interfaces.WSGI,
         runtime_mode=RuntimeModes.mt,
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=IDLE),
         websockets=False,
         backlog=work.backlog,
         backpressure=CONNECTIONS,
+        blocking_threads=work.threads,
+        blocking_threads_idle_timeout=THREAD_IDLE,
         log_level=LogLevels.warning,
         # The project's own handlers print what granian has to say.
         log_dictconfig={"formatters": {}, "handlers": {}, "loggers": {"_granian": {"propagate": True}}},
     )
     granian._ssp, granian._sso = None, work.listener
     granian._shd = SocketHolder(work.listener.fileno(), False, work.backlog)  # type: ignore[call-arg]
-    worker = granian._spawn_worker(0, granian._spawn_rsgi_worker, loader)
+    worker = granian._spawn_worker(0, granian._spawn_wsgi_worker, loader)
     # In this process, which was made for it.
     worker.inner.run()
     _leave()

@@ -14,7 +14,7 @@ from django.test import override_settings
 from byron.api.execution import GraphQLService
 from byron.broker.memory import MemoryBroker
 from byron.commands import idempotency
-from byron.commands.bulkhead import BULKHEAD, PATIENCE, WAITS, limit_waits
+from byron.commands.bulkhead import BODIES, BULKHEAD, PATIENCE, WAITS, limit_waits
 from byron.commands.idempotency import record_name
 from byron.commands.records import Record
 from byron.commands.runner import CommandRunner
@@ -236,6 +236,7 @@ def limited():
     yield limit_waits
     BULKHEAD.limit(None)
     WAITS.limit(None)
+    BODIES.limit(None)
 
 
 @pytest.mark.django_db(databases=["library"], transaction=True)

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 
 from byron.management import serving
 from byron.management.serving import ServingError, available_cpus, listen, refuse_connections
+from byron.management.serving_worker import LeavingApplication
 
 
 def test_without_granian_it_says_what_to_install(monkeypatch):
@@ -70,3 +71,36 @@ def test_refusing_connections_keeps_those_that_wait():
             accepted, _ = listener.accept()
             with accepted:
                 assert accepted.recv(100) == b"sent after"
+
+
+def test_a_leaving_application_has_each_answer_close_its_connection():
+    headers = []
+
+    def application(environ, start_response):
+        start_response("200 OK", [("X", "1")])
+        return [b"body"]
+
+    leaving = LeavingApplication(application)
+
+    def start(status, given, exc_info=None):
+        headers.append(given)
+
+    assert leaving({}, start) == [b"body"]
+    leaving.leaving = True
+    leaving({}, start)
+
+    assert headers == [[("X", "1")], [("X", "1"), ("Connection", "close")]]
+
+
+def test_a_request_under_way_when_it_is_to_leave_closes_its_connection_too():
+    headers = []
+
+    def application(environ, start_response):
+        leaving.leaving = True
+        start_response("200 OK", [])
+        return []
+
+    leaving = LeavingApplication(application)
+    leaving({}, lambda status, given, exc_info=None: headers.append(given))
+
+    assert headers == [[("Connection", "close")]]
