@@ -124,7 +124,7 @@ class RoundTrip:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """What a payload must hold, without its id."""
+        """What a test says of the payload: what it must hold, and what was given. Without its id."""
         return {
             each.python_name: self.announced.get(each.python_name)
             for each in self.creation.entity.attributes

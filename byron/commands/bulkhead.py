@@ -115,8 +115,8 @@ BODIES = Bulkhead()
 def limit_waits(threads: int) -> None:
     """Share out this process's threads: one stays free, of the others the broker gets the larger half.
 
-    With one thread there is none to keep, and anybody may wait. With two, only the broker is waited for. Bodies may have
-    all but one: they are read before anything else is waited for.
+    With one thread there is none to keep, and anybody may wait. With two, only the broker is waited for. Bodies, which
+    are read before anything else is waited for, may have all but one.
     """
     if threads > 1:
         waits = (threads - 1) // 2

@@ -130,7 +130,7 @@ class BatchApplier:
 
     def _refuse(self, item: Broken) -> None:
         if not self.parks:
-            # None has seen it.
+            # No handler has seen it.
             self._effects.applier.handler = ""
             raise item.problem.error
         if self._parking.blocked([item.message]):

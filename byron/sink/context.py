@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -20,8 +22,19 @@ from byron.schema.installed import ComponentConfig
 #: The name space of the ids of events that handlers emit.
 _EMITTED = UUID("6f1f6d3c-8a0e-5c5e-9a53-0d1f4f0b7d7e")
 
-#: What a handler says that is still to be written; its name, the event's and the key follow.
-UNWRITTEN = "the handler %s is not written yet: it does nothing with %s %s"
+#: Where handlers that are still to be written are noted, by their names and their events'; None where nobody asks.
+_unwritten: ContextVar[dict[str, str] | None] = ContextVar("byron_unwritten", default=None)
+
+
+@contextmanager
+def noting_unwritten() -> Iterator[Mapping[str, str]]:
+    """Give the handlers that say, meanwhile and in this context, that they are not written, with their events."""
+    found: dict[str, str] = {}
+    token = _unwritten.set(found)
+    try:
+        yield found
+    finally:
+        _unwritten.reset(token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +54,11 @@ class HandlerContext(Hinting):
 
     def unwritten(self) -> None:
         """Say in the log that this handler does nothing yet, as generated ones do; `component.examples()` tells it."""
-        self.log.warning(UNWRITTEN, self.handler, self.event.name, self.event.key)
+        event = self.event
+        self.log.warning("the handler %s is not written: nothing done for %s %s", self.handler, event.name, event.key)
+        found = _unwritten.get()
+        if found is not None:
+            found[self.handler] = event.name
 
     def emit(self, name: str, payload: Mapping[str, Any] | models.Model, *, key: str | None = None) -> Event:
         """Emit an event because of the one at hand, if and only if that one's effect is stored.

@@ -6,36 +6,41 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from byron.schema.problems import did_you_mean
-from byron.testing.events import alike
-from byron.testing.state import cut, shown
+from byron.testing.alike import alike
+from byron.testing.reports import cut, shown
 
 #: pytest shows the test, not what it calls here.
 __tracebackhide__ = True
 
 
-def answers_differ(expected: Any, found: Any) -> list[str]:
+def answers_differ(expected: Any, found: Any, *, of_entities: bool) -> list[str]:
     """Return in what an answer is not as expected, as lines for people; none when it is.
 
-    Of an object, the attributes that are expected count; of a list, how many there are and their order.
+    Of entities, the attributes that are expected count, and of their lists how many there are, and their order. Any
+    other value, and what an attribute holds, must be just that.
     """
-    return cut([f"  {line}" for line in _lines("", expected, found)])
+    return cut([f"  {line}" for line in _lines("", expected, found, is_whole=not of_entities)])
 
 
-def _lines(place: str, expected: Any, found: Any) -> Iterator[str]:
+def _lines(place: str, expected: Any, found: Any, *, is_whole: bool) -> Iterator[str]:
     if isinstance(expected, dict) and isinstance(found, dict):
-        for name in expected:
+        # A page holds entities; what an attribute holds, GraphQL does not look into.
+        within = is_whole or "pageInfo" not in found
+        for name in dict.fromkeys([*expected, *found] if is_whole else expected):
             inner = f"{place}.{name}" if place else name
             if name not in found:
                 yield f"{inner}: expected {shown(expected[name])}, and not there{did_you_mean(name, found)}"
+            elif name not in expected:
+                yield f"{inner}: {shown(found[name])}, not expected"
             else:
-                yield from _lines(inner, expected[name], found[name])
+                yield from _lines(inner, expected[name], found[name], is_whole=within)
     elif isinstance(expected, list) and isinstance(found, list):
-        yield from _rows(place, expected, found)
+        yield from _rows(place, expected, found, is_whole=is_whole)
     elif not alike(expected, found):
         yield f"{place + ': ' if place else ''}expected {shown(expected)}, found {shown(found)}"
 
 
-def _rows(place: str, expected: Sequence[Any], found: Sequence[Any]) -> Iterator[str]:
+def _rows(place: str, expected: Sequence[Any], found: Sequence[Any], *, is_whole: bool) -> Iterator[str]:
     """Tell rows by their ids where they have any, and by their places otherwise."""
     wanted, there = _by_id(expected), _by_id(found)
     if wanted is None or there is None:
@@ -49,7 +54,7 @@ def _rows(place: str, expected: Sequence[Any], found: Sequence[Any]) -> Iterator
         elif key not in wanted:
             yield f"{name}: not expected; found {shown(there[key])}"
         else:
-            yield from _lines(name, wanted[key], there[key])
+            yield from _lines(name, wanted[key], there[key], is_whole=is_whole)
     if set(wanted) == set(there) and list(wanted) != list(there):
         yield f"{place + ': ' if place else ''}expected in the order {shown(list(wanted))}, found {shown(list(there))}"
 

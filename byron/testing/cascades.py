@@ -14,8 +14,11 @@ from byron.testing.failures import SystemFailure
 #: pytest shows the test, not what it calls here.
 __tracebackhide__ = True
 
-#: How many events may come of one that have, among their causes, an event of the same name and component.
+#: How often events of one name and component may lead to themselves, one after the other.
 MOST = 300
+
+#: How many events that do so may come of one event, side by side.
+_MOST_IN_ALL = 10_000
 
 #: Seconds that a log in memory is given to take a message.
 _PATIENCE = 1.0
@@ -28,8 +31,9 @@ class _Emitted:
     cause: str | None
     #: The id of the event that had no cause.
     root: str
-    #: The kinds of this event and of all its causes.
+    #: The kinds of this event and of all its causes, and how many of these are of a kind that an earlier one has.
     kinds: frozenset[tuple[str, str]]
+    times: int
 
 
 class CascadeWatch:
@@ -47,14 +51,15 @@ class CascadeWatch:
         kind = (headers.get("ce-type", ""), source)
         cause = self._emitted.get(headers.get("ce-causationid", ""))
         if cause is None:
-            event = _Emitted(id=id, kind=kind, cause=None, root=id, kinds=frozenset([kind]))
+            event = _Emitted(id=id, kind=kind, cause=None, root=id, kinds=frozenset([kind]), times=0)
         else:
             recurs = kind in cause.kinds
             kinds = cause.kinds if recurs else cause.kinds | {kind}
-            event = _Emitted(id=id, kind=kind, cause=cause.id, root=cause.root, kinds=kinds)
+            times = cause.times + recurs
+            event = _Emitted(id=id, kind=kind, cause=cause.id, root=cause.root, kinds=kinds, times=times)
             self._recurring[event.root] += recurs
         self._emitted[id] = event
-        if self._recurring[event.root] > MOST:
+        if event.times > MOST or self._recurring[event.root] > _MOST_IN_ALL:
             raise SystemFailure(self._describe(event))
 
     def _describe(self, last: _Emitted) -> str:
@@ -65,9 +70,11 @@ class CascadeWatch:
                 break
         lines = [f"    {name}, emitted by {source}" for name, source in (event.kind for event in cycle)]
         first, source = self._emitted[last.root].kind
+        name, emitter = last.kind
+        times = self._recurring[last.root]
         return "\n".join(
             [
-                f"An endless cascade: {last.kind[0]}, emitted by {last.kind[1]}, leads to itself, {MOST} times by now.",
+                f"An endless cascade: {name}, emitted by {emitter}, leads to itself, {times} times by now.",
                 "Handlers emit these in turn, each because of the one before:",
                 *lines,
                 f"It began with {first}, emitted by {source}. Have one of the handlers emit only when there is news.",

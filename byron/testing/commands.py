@@ -32,7 +32,7 @@ class Commands(ABC):
     def run(self, name: str, /, **arguments: Any) -> Any:
         """Run a command of schema.yaml, be it a query or a mutation, and return its value."""
         commands = self.config.component.commands
-        if name in event_names([self.config]):
+        if name not in commands and name in event_names([self.config]):
             raise LookupError(f"{name!r} is an event, and no command: write event({name!r}, …)")
         if name not in commands:
             hint = did_you_mean(name, commands)

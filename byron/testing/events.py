@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from byron.events.event import Event
 from byron.events.ids import new_id
-from byron.schema.forms import FORMS
 from byron.schema.names import snake_case
 from byron.schema.problems import did_you_mean
+from byron.testing.alike import alike
 
 #: pytest shows the test, not what it calls here.
 __tracebackhide__ = True
@@ -29,8 +26,8 @@ class WrittenEvent(Event):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Event):
             return NotImplemented
-        alike = self.name == other.name and not differences(self, other)
-        return alike and (not isinstance(other, WrittenEvent) or not differences(other, self))
+        is_same = self.name == other.name and not differences(self, other)
+        return is_same and (not isinstance(other, WrittenEvent) or not differences(other, self))
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -87,8 +84,10 @@ def differences(expected: Event, found: Event) -> list[str]:
     payload = {snake_case(name): value for name, value in found.payload.items()}
     for name, value in expected.payload.items():
         actual = payload.get(snake_case(name), _MISSING)
-        if not alike(value, actual):
-            hint = did_you_mean(name, found.payload) if actual is _MISSING else ""
+        # What stands for any value stands for none that is not there.
+        is_missing = actual is _MISSING
+        if is_missing or not alike(value, actual):
+            hint = did_you_mean(name, found.payload) if is_missing else ""
             lines.append(_difference(name, value, actual) + hint)
     return lines
 
@@ -106,42 +105,6 @@ class _Missing:
 
 
 _MISSING = _Missing()
-
-
-def alike(expected: Any, actual: Any) -> bool:
-    """Whether two values of payloads say the same.
-
-    A payload that nothing declares is plain JSON, a declared one has decimals, moments and so on: a text says the same
-    as the value that schema.yaml would read it as. True is no 1.
-    """
-    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
-        return expected.keys() == actual.keys() and all(alike(value, actual[key]) for key, value in expected.items())
-    if isinstance(expected, list | tuple) and isinstance(actual, list | tuple):
-        return len(expected) == len(actual) and all(map(alike, expected, actual))
-    if isinstance(expected, int | float) and isinstance(actual, int | float):
-        return expected == actual and isinstance(expected, bool) == isinstance(actual, bool)
-    return bool(expected == actual) or _says(expected, actual) or _says(actual, expected)
-
-
-def _says(text: Any, value: Any) -> bool:
-    """Whether a text is one of those that are read as a value."""
-    form = next((form for kind, form in _FORMS.items() if type(value) is kind), None)
-    if form is None or not isinstance(text, str):
-        return False
-    try:
-        return bool(form.value(text) == value)
-    except ValueError:
-        return False
-
-
-#: By the types of the values that they are read as.
-_FORMS = {
-    Decimal: FORMS["Decimal"],
-    datetime.datetime: FORMS["DateTime"],
-    datetime.date: FORMS["Date"],
-    datetime.time: FORMS["Time"],
-    UUID: FORMS["UUID"],
-}
 
 
 def _difference(name: str, expected: Any, found: Any) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from byron.cache.roles import Role, acting_as
@@ -14,9 +12,10 @@ from byron.schema.model import Command
 from byron.schema.names import ANYONE
 from byron.schema.problems import did_you_mean
 from byron.schema.reads import VERSION
-from byron.sink.context import UNWRITTEN
+from byron.sink.context import noting_unwritten
 from byron.testing.events import event
 from byron.testing.failures import GraphQLFailure
+from byron.testing.reports import told
 
 if TYPE_CHECKING:
     from byron.testing.component import ComponentUnderTest
@@ -48,16 +47,20 @@ def run_examples(component: ComponentUnderTest, skip: Collection[str] = ()) -> l
     _require_declared(component, skip)
     done: list[str] = []
     problems: list[str] = []
-    with _unwritten(component) as unwritten:
+    with noting_unwritten() as unwritten:
         for name in _events(component):
             if name not in skip and component.config.component.payload_type(name) is not None:
                 done.append(name)
                 problems += _apply(component, name)
-    problems += dict.fromkeys(unwritten)
-    for command in component.config.component.content.commands:
-        if command.name not in skip:
-            done.append(command.name)
-            problems += _run(component, command)
+        for command in component.config.component.content.commands:
+            if command.name not in skip:
+                done.append(command.name)
+                problems += _run(component, command)
+    problems += [
+        f"  the handler {handler} of {name}: it is not written yet; it only calls ctx.unwritten()"
+        for handler, name in unwritten.items()
+        if name not in skip
+    ]
     # A command may have emitted what nothing else tells how to make.
     seen = {each.name for each in component.events}
     for name in _events(component):
@@ -98,39 +101,8 @@ def _apply(component: ComponentUnderTest, name: str) -> Iterator[str]:
         component.publish(event(name, payload))
         component.settle()
     except Exception as error:
-        yield f"  the event {name} with {payload!r}: {_told(error)}"
+        yield f"  the event {name} with {payload!r}: {told(error)}"
         component.forget_pending()
-
-
-@contextmanager
-def _unwritten(component: ComponentUnderTest) -> Iterator[list[str]]:
-    """Give a list that is filled, meanwhile, with the handlers that say that they are not written yet."""
-    found: list[str] = []
-    watch = _Unwritten(found)
-    log = logging.getLogger(component.config.name)
-    log.addHandler(watch)
-    try:
-        yield found
-    finally:
-        log.removeHandler(watch)
-
-
-class _Unwritten(logging.Handler):
-    def __init__(self, found: list[str]) -> None:
-        super().__init__()
-        self._found = found
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.msg == UNWRITTEN and isinstance(record.args, tuple):
-            handler, event, _ = record.args
-            self._found.append(
-                f"  the handler {handler} of {event}: it is not written yet; it only calls ctx.unwritten()"
-            )
-
-
-def _told(error: Exception) -> str:
-    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-    return f"{type(error).__name__}: {error}{notes}"
 
 
 def _run(component: ComponentUnderTest, command: Command) -> Iterator[str]:
@@ -148,7 +120,7 @@ def _run(component: ComponentUnderTest, command: Command) -> Iterator[str]:
             if failure.code in _CONTRADICTIONS:
                 yield f"  the {command.type} {command.name} with {arguments!r}: {failure}"
         except Exception as error:
-            yield f"  what {command.name} emits, given {arguments!r}: {_told(error)}"
+            yield f"  what {command.name} emits, given {arguments!r}: {told(error)}"
             component.forget_pending()
 
 

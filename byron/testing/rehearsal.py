@@ -40,7 +40,7 @@ from byron.testing.state import Outcome, emissions, remove_rows, rows_of
 _MOST_ROUNDS = 1000
 
 #: Emitted events, at most: some, and so many for each that is given. More are taken for a loop, though none is seen.
-_MOST_EMITTED = (400, 10)
+_MOST_EMITTED, _MOST_EMITTED_FOR_EACH = 400, 10
 
 
 class EndlessError(AssertionError):
@@ -296,8 +296,7 @@ class Rehearsal:
         return len(self._log.messages), sum(self.faults.failures.values())
 
     def _require_an_end(self) -> None:
-        some, for_each = _MOST_EMITTED
-        if len(self._log.messages) > some + (1 + for_each) * len(self._messages):
+        if len(self._log.messages) > _MOST_EMITTED + (1 + _MOST_EMITTED_FOR_EACH) * len(self._messages):
             raise EndlessError(f"{self._config.component.name} did not come to an end: its handlers emit on and on.")
 
     def _outcome(self) -> Outcome:

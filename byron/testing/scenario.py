@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from byron.events.event import Event
 from byron.schema.problems import did_you_mean
+from byron.schema.reads import entity_name
 from byron.testing.answers import answers_differ
 from byron.testing.comparison import compare
 from byron.testing.consequences import consequences
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: pytest shows the test, not what it calls here.
 __tracebackhide__ = True
+
+_UNEXAMINED = "success, since no `then_error` follows"
 
 
 class Scenario:
@@ -111,13 +114,19 @@ class Scenario:
         self._require_success("success")
         self._component.settle()
         found = self._component.query(name, **arguments)
-        if report := answers_differ(expected, found):
+        component = self._component.config.component
+        of_entities = entity_name(component.commands[name]) in component.types
+        if report := answers_differ(expected, found, of_entities=of_entities):
             raise AssertionError("\n".join([f"{name} answers otherwise than expected:", *report]))
         return self
 
     def require_examined(self) -> None:
         """Raise AssertionError when the last `when` was refused, and no `then_error` has said that it should be."""
-        self._require_success("success, since no `then_error` follows")
+        self._require_success(_UNEXAMINED)
+
+    def unexamined(self) -> AssertionError | None:
+        """Return that error, without raising it."""
+        return self._refused(_UNEXAMINED) if self._is_open else None
 
     def _emitted(self) -> list[Event]:
         return consequences(
@@ -133,12 +142,20 @@ class Scenario:
             raise AssertionError(f"`{step}` is about what a `when` did, and there was none in this scenario.")
 
     def _require_success(self, wanted: str) -> None:
-        if self._failure is not None and not self._is_examined:
+        if self._is_open:
             raise self._unexpected(wanted)
 
+    @property
+    def _is_open(self) -> bool:
+        """Whether a command was refused, and nothing was said of it yet."""
+        return self._failure is not None and not self._is_examined
+
     def _unexpected(self, wanted: str) -> AssertionError:
-        """Return the error that a command was refused otherwise than it was expected."""
+        """Return the error that a command was refused otherwise than it was expected, to be raised: that says it."""
         self._is_examined = True
+        return self._refused(wanted)
+
+    def _refused(self, wanted: str) -> AssertionError:
         error = AssertionError(f"{self._what} was refused:\n  {self._failure}\nExpected was {wanted}.")
         if self._failure is not None:
             error.__cause__ = self._failure.__cause__

@@ -17,14 +17,9 @@ from byron.events.subjects import decode_key, split_subject
 from byron.models import Checkpoint, OutboxMessage, ParkedEvent, SinkMember
 from byron.schema.installed import ComponentConfig, installed_components
 from byron.schema.reads import VERSION
+from byron.testing.reports import cut, shown
 
 _BYRONS = (Checkpoint, OutboxMessage, ParkedEvent, SinkMember)
-
-#: Lines of a report about differences, at most.
-_MOST_LINES = 20
-
-#: Characters of a value that a report shows.
-_WIDTH = 80
 
 Row = Mapping[str, Any]
 
@@ -119,11 +114,6 @@ def differences(expected: Outcome, found: Outcome) -> list[str]:
     return cut(lines)
 
 
-def cut(lines: list[str]) -> list[str]:
-    """Return the lines of a report, with a word on how many more there are."""
-    return lines if len(lines) <= _MOST_LINES else [*lines[:_MOST_LINES], f"… {len(lines) - _MOST_LINES} more lines"]
-
-
 def _rows_differ(expected: Outcome, found: Outcome) -> Iterator[str]:
     for table, wanted in expected.rows.items():
         there = found.rows[table]
@@ -152,12 +142,6 @@ def _emissions_differ(expected: Outcome, found: Outcome) -> Iterator[str]:
 
 def _told(emitted: Sequence[tuple[str, Any]]) -> str:
     return "; ".join(f"{name} {shown(payload)}" for name, payload in emitted) or "nothing"
-
-
-def shown(value: Any) -> str:
-    """Return a value, or a row, as a report shows it: its beginning."""
-    text = ", ".join(f"{key}={item!r}" for key, item in value.items()) if isinstance(value, dict) else repr(value)
-    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
 
 
 def _tables(config: ComponentConfig) -> list[type[models.Model]]:

@@ -66,9 +66,7 @@ class Subject(Commands):
     def unexamined(self) -> Iterator[str]:
         """Give the refusals that no scenario said anything of, in words."""
         for scenario in self._scenarios:
-            try:
-                scenario.require_examined()
-            except AssertionError as error:
+            if (error := scenario.unexamined()) is not None:
                 yield "\n".join([str(error), *getattr(error, "__notes__", ())])
 
     def _scenario(self) -> Scenario:
@@ -81,7 +79,7 @@ class Subject(Commands):
 
         The same one may happen several times. Raises EventError for one that breaks what this component's schema.yaml
         says of it, LookupError for one that nobody here handles or declares, and ValueError for one that was read
-        from the log; none is published then.
+        from the log; none is put there then.
         """
         for each in events:
             if require_event(each).name not in self._names:

@@ -235,7 +235,11 @@ def test_what_a_test_asks_for_too_late_is_told(run_tests):
     told = run_tests("""
 def test_it(request):
     request.getfixturevalue("component")
+
+def test_after_a_component(component, request):
+    request.getfixturevalue("system")
 """)
+    assert "Name `system` among the test's arguments" in told
     assert "Name `component` among the test's arguments, or those of a fixture that it names." in told
 
 
@@ -256,4 +260,4 @@ def test_also_real_is_for_system(run_tests):
 @pytest.mark.also_real
 def test_component(component): pass
 """)
-    assert "test_it.py::test_component: `also_real` is for tests of the fixture `system`." in told
+    assert "`real` is for the fixture `system`: ask for system.… in place of `component`." in told

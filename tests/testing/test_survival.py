@@ -224,7 +224,7 @@ def test_handlers_that_emit_without_an_end_are_told(students, handler):
         ctx.emit("new.student", dict(event.payload))
 
     told = found(students, student("a"))
-    assert told.startswith("An endless cascade: new.student, emitted by Student, leads to itself, 300 times")
+    assert told.startswith("An endless cascade: new.student, emitted by Student, leads to itself, 301 times")
     assert "\n    new.student, emitted by Student\n    new.student, emitted by Student\n" in told
 
 
@@ -363,3 +363,16 @@ def test_an_order_of_what_is_emitted_and_what_is_given_is_found(students, handle
             ctx.emit("new.student", {**event.payload, "course": "second"})
 
     found(students, student("a", course="first"), student("a", course="gone"))
+
+
+def test_what_its_handlers_emitted_before_is_to_come_again(students, handler):
+    @handler
+    def lucky(ctx, event):
+        ctx.db.Student.objects.create(**event.payload)
+        ctx.emit("student.noted", {"id": event.key, "luck": str(uuid4())})
+
+    students.publish(student("a"))
+    students.settle()
+    assert len(students.events) == 2
+
+    assert "student.noted" in found(students, examples=1)

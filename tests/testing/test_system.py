@@ -90,6 +90,17 @@ def test_a_long_cascade_that_ends_is_none(system, monkeypatch):
     assert system.settle() == 100
 
 
+def test_many_events_side_by_side_are_none(system, monkeypatch):
+    def new_author(ctx, event):
+        for number in range(0 if "of" in event.payload else 310):
+            ctx.emit("new.author", {"id": f"{number}", "of": event.key})
+
+    monkeypatch.setattr("library.sink.handlers.new_author.new_author", new_author)
+    system.library.mutate("createAuthor", fullName="Ada")
+
+    assert system.settle() == 311
+
+
 # In the project Perses: two components of one namespace, whose handlers answer one another.
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from django.db import connections
 
 from byron.exceptions import CacheError
@@ -21,6 +19,7 @@ def stage_for(config: ComponentConfig) -> Stage:
         return SavepointStage(config)
     if getattr(connection, "is_cache", False):
         # Late: it needs an extra.
-        made: Stage = import_module("byron.testing.stages.mongodb").MongoStage(config)
-        return made
+        from byron.testing.stages.mongodb import MongoStage
+
+        return MongoStage(config)
     raise CacheError(f"Byron does not know how to undo what faults do to a Cache on {connection.vendor}.")

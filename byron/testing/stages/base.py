@@ -31,7 +31,10 @@ class Stage(ABC):
 
     @abstractmethod
     def rehearsal(self, *, empty: bool) -> AbstractContextManager[None]:
-        """Give one rehearsal the Cache, empty or as it is. What it does is undone before the next one, or the end."""
+        """Give one rehearsal the Cache. What it does is undone before the next one, or the end.
+
+        It begins with no rows where it is to be `empty`; otherwise it may also be as the test has left it.
+        """
 
     @abstractmethod
     def watched(self, faults: Faults) -> AbstractContextManager[None]:
