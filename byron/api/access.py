@@ -1,7 +1,7 @@
 """Whether a request may be looked at: its token, and the roles of every command that its operation names.
 
-All of it comes before validation: who has no business with a command learns nothing of its arguments. What else a
-document names counts when it is not valid, since what is wrong with it would tell of them.
+All of it comes before validation: who has no business with a command learns nothing of its arguments. Of a document
+that is not valid, all that it names counts: its problems would tell of commands that the operation does not run.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     InlineFragmentNode,
+    NamedTypeNode,
+    Node,
     SelectionSetNode,
     TypeInfo,
     TypeInfoVisitor,
@@ -30,6 +32,7 @@ from graphql import (
 )
 
 from byron.api.authentication import requesting_user
+from byron.api.reach import commands_by_type
 from byron.commands.access import UNAUTHENTICATED, check_any_access
 from byron.exceptions import AuthenticationError, CommandError, KeysUnavailableError
 from byron.schema.federation import ENTITIES, entity_reads
@@ -90,48 +93,60 @@ def operation_refusal(
     if operation is None:
         return None
     fragments = _fragments(document)
-    return _refusal(_root_fields(operation.selection_set, fragments), fragments, component, user)
+    fields = _root_fields(operation.selection_set, fragments)
+    return _refusal(_of_fields(fields, fragments, component), component, user)
 
 
 def invalid_document_refusal(
     document: DocumentNode, schema: GraphQLSchema, component: Component, user: Any
 ) -> Refusal | None:
-    """Return why a document's problems are not told: some command that it names, anywhere, is not for this user."""
+    """Return why a document's problems are not told: what it names, anywhere, is not for this user.
+
+    That is a command; or a type that only such commands have to do with, since a variable or a fragment can name it
+    without any of them.
+    """
     if not any(command.roles for command in component.content.commands):
         return None
-    commands = _CommandFields(TypeInfo(schema), schema)
-    visit(document, TypeInfoVisitor(commands.types, commands))
-    return _refusal(commands.found, _fragments(document), component, user)
+    found = _Named(TypeInfo(schema), schema)
+    visit(document, TypeInfoVisitor(found.types, found))
+    using = commands_by_type(schema)
+    of_types = [
+        (node, node.name.value, tuple(component.commands[name] for name in using.get(node.name.value, ())))
+        for node in found.named_types
+    ]
+    of_fields = _of_fields(found.fields, _fragments(document), component)
+    return _refusal([*of_fields, *of_types], component, user)
 
 
-class _CommandFields(Visitor):
-    """Finds the fields that stand for commands: in other operations, unused fragments and wrong places too."""
+class _Named(Visitor):
+    """Finds the fields that stand for commands, in unused fragments and wrong places too, and the named types."""
 
     def __init__(self, types: TypeInfo, schema: GraphQLSchema) -> None:
         super().__init__()
         self.types = types
-        self.found: list[FieldNode] = []
+        self.fields: list[FieldNode] = []
+        self.named_types: list[NamedTypeNode] = []
         self._roots = (schema.query_type, schema.mutation_type)
 
     def enter_field(self, node: FieldNode, *_: Any) -> None:
         parent = self.types.get_parent_type()
         if parent is not None and parent in self._roots:
-            self.found.append(node)
+            self.fields.append(node)
+
+    def enter_named_type(self, node: NamedTypeNode, *_: Any) -> None:
+        self.named_types.append(node)
 
 
-def _refusal(
-    fields: Iterable[FieldNode], fragments: Mapping[str, FragmentDefinitionNode], component: Component, user: Any
-) -> Refusal | None:
+def _refusal(named: Iterable[tuple[Node, str, tuple[Command, ...]]], component: Component, user: Any) -> Refusal | None:
     errors: dict[str, GraphQLError] = {}
-    for node in fields:
-        for name, commands in _commands(node, fragments, component):
-            try:
-                check_any_access(commands, user)
-            except CommandError as error:
-                if name not in errors:
-                    asking = getattr(user, "id", None)
-                    log.info("component=%s command=%s refused=%s user=%r", component.name, name, error.code, asking)
-                    errors[name] = GraphQLError(error.message, nodes=node, extensions={"code": error.code})
+    for node, name, commands in named:
+        try:
+            check_any_access(commands, user)
+        except CommandError as error:
+            if name not in errors:
+                asking = getattr(user, "id", None)
+                log.info("component=%s command=%s refused=%s user=%r", component.name, name, error.code, asking)
+                errors[name] = GraphQLError(error.message, nodes=node, extensions={"code": error.code})
     if not errors:
         return None
     known = all(error.extensions["code"] != UNAUTHENTICATED for error in errors.values() if error.extensions)
@@ -144,6 +159,14 @@ def _refusal(
 
 def _fragments(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
     return {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+
+
+def _of_fields(
+    fields: Iterable[FieldNode], fragments: Mapping[str, FragmentDefinitionNode], component: Component
+) -> Iterator[tuple[FieldNode, str, tuple[Command, ...]]]:
+    for node in fields:
+        for name, commands in _commands(node, fragments, component):
+            yield node, name, commands
 
 
 def _commands(

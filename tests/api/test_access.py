@@ -178,6 +178,28 @@ def test_nor_are_they_told_when_it_is_somewhere_else_in_a_document_that_is_not_v
     assert code(send(document, issuer.token(roles=["teacher"]), operationName="a")) == "GRAPHQL_VALIDATION_FAILED"
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        "query ($x: BookInput = {}) { howMany }",
+        "query ($x: [BookInput!] = [{nope: 1}]) { howMany }",
+        "query ($g: Genre = NOPE) { howMany }",
+        "query { howMany } fragment f on Book { nope }",
+        "query { howMany ... on Author { nope } }",
+    ],
+)
+def test_types_are_not_told_of_to_whom_no_command_is_that_uses_them(send, issuer, guarded, document):
+    for name, command in guarded.commands.items():
+        guarded.commands[name] = command.model_copy(update={"roles": None if name == "howMany" else ("teacher",)})
+    assert code(send(document)) == "UNAUTHENTICATED"
+    assert code(send(document, issuer.token(roles=["pupil"]))) == "FORBIDDEN"
+    assert code(send(document, issuer.token(roles=["teacher"]))) == "GRAPHQL_VALIDATION_FAILED"
+
+
+def test_a_type_of_an_open_command_is_told_of(send):
+    assert code(send("query { howMany } fragment f on Book { nope }")) == "GRAPHQL_VALIDATION_FAILED"
+
+
 def test_what_is_wrong_elsewhere_is_told(send):
     response = send("{ howMany(nope: 1) }")
     assert code(response) == "GRAPHQL_VALIDATION_FAILED"

@@ -369,7 +369,7 @@ def test_what_its_handlers_emitted_before_is_to_come_again(students, handler):
     @handler
     def lucky(ctx, event):
         ctx.db.Student.objects.create(**event.payload)
-        ctx.emit("student.noted", {"id": event.key, "luck": str(uuid4())})
+        ctx.emit("student.noted", {"id": event.key, "luck": str(uuid.uuid4())})
 
     students.publish(student("a"))
     students.settle()
