@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, connections, transaction
 
 from byron.broker.base import Broker, Consumer
 from byron.cache.checkpoint import (
@@ -279,7 +279,12 @@ class LaneWorker:
 
     def release(self) -> None:
         """Let go of the lane, for another process to go on at once."""
-        release_slots(self._config.alias, self.lane.consumer, self.lane.slots, self._membership.id)
+        self.effects.patiently(self._release)
+
+    def _release(self) -> None:
+        # In a transaction MongoDB refuses what it would wait for otherwise, for a minute when a connection was lost.
+        with transaction.atomic(using=self._config.alias):
+            release_slots(self._config.alias, self.lane.consumer, self.lane.slots, self._membership.id)
 
     def _let_go(self) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db import OperationalError, connections
+from django.db import DatabaseError, OperationalError, connections
 
 from byron.broker.memory import MemoryBroker
 from byron.cache import visits
@@ -168,3 +169,17 @@ def test_parked_events_are_dealt_with_between_a_sinks_transactions(
         monkeypatch.setattr(visits.time, "sleep", lambda seconds: end() if end.__self__.in_transaction else None)
         assert does(bench.config) == 1
     assert [state for _, state in bench.states] in ([], ["discarded"])
+
+
+def test_a_lane_is_let_go_of_in_time_beside_a_transaction_that_was_left_open(bench: Workbench) -> None:
+    """As after a lost connection: MongoDB would have a statement outside of transactions wait for a minute."""
+    worker = bench.run()
+    with another_transaction() as end, acting_as(Role.SINK):
+        began = time.monotonic()
+        with pytest.raises(DatabaseError):
+            worker.release()
+        assert time.monotonic() - began < 10
+
+        end()
+        worker.release()
+    assert set(Checkpoint.objects.using("library").values_list("owner", flat=True)) == {""}
