@@ -32,6 +32,7 @@ from graphql import (
 )
 
 from byron.api.authentication import requesting_user
+from byron.api.fragments import fragments_of
 from byron.api.reach import commands_by_type
 from byron.commands.access import UNAUTHENTICATED, check_any_access
 from byron.exceptions import AuthenticationError, CommandError, KeysUnavailableError
@@ -92,7 +93,7 @@ def operation_refusal(
     operation = get_operation_ast(document, operation_name)
     if operation is None:
         return None
-    fragments = _fragments(document)
+    fragments = fragments_of(document)
     fields = _root_fields(operation.selection_set, fragments)
     return _refusal(_of_fields(fields, fragments, component), component, user)
 
@@ -114,7 +115,7 @@ def invalid_document_refusal(
         (node, node.name.value, tuple(component.commands[name] for name in using.get(node.name.value, ())))
         for node in found.named_types
     ]
-    of_fields = _of_fields(found.fields, _fragments(document), component)
+    of_fields = _of_fields(found.fields, fragments_of(document), component)
     return _refusal([*of_fields, *of_types], component, user)
 
 
@@ -155,10 +156,6 @@ def _refusal(named: Iterable[tuple[Node, str, tuple[Command, ...]]], component: 
         errors=tuple(errors.values()),
         headers={} if known else {"WWW-Authenticate": "Bearer"},
     )
-
-
-def _fragments(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
-    return {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
 
 
 def _of_fields(

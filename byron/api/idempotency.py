@@ -12,7 +12,6 @@ from django.http import HttpRequest
 from graphql import (
     DocumentNode,
     FieldNode,
-    FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
@@ -20,6 +19,7 @@ from graphql import (
 from graphql.execution.collect_fields import collect_fields
 
 from byron.api.access import Refusal
+from byron.api.fragments import fragments_of
 from byron.commands.idempotency import IN_USE, REUSED
 from byron.exceptions import CommandError
 
@@ -45,8 +45,7 @@ def only_mutation(
     root = schema.mutation_type
     if root is None:
         raise TypeError("the operation is no mutation")
-    fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
-    found = collect_fields(schema, fragments, variables, root, operation.selection_set)
+    found = collect_fields(schema, fragments_of(document), variables, root, operation.selection_set)
     mutations = [(name, nodes) for name, nodes in found.items() if nodes[0].name.value != "__typename"]
     if len(mutations) != 1:
         raise CommandError(

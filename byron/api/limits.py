@@ -23,6 +23,7 @@ from graphql import (
     visit,
 )
 
+from byron.api.fragments import fragments_of
 from byron.conf import ByronSettings
 from byron.schema.federation import ENTITIES
 from byron.schema.model import Component
@@ -101,7 +102,7 @@ class _Depth:
     """How deep a document's fields are nested, through fragments; those that contain themselves count once."""
 
     def __init__(self, document: DocumentNode) -> None:
-        self._fragments = _fragments(document)
+        self._fragments = fragments_of(document)
         self._known: dict[str, int] = {}
         operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
         self.deepest = max((self._of(operation.selection_set) for operation in operations), default=0)
@@ -131,7 +132,7 @@ class _Cost:
 
     def __init__(self, component: Component, document: DocumentNode, variables: Mapping[str, Any]) -> None:
         self._component = component
-        self._fragments = _fragments(document)
+        self._fragments = fragments_of(document)
         self._variables = variables
         self._defaults: dict[str, Any] = {}
         self._known: dict[tuple[str, str], int] = {}
@@ -223,7 +224,3 @@ def _condition(fragment: InlineFragmentNode | FragmentDefinitionNode | None) -> 
     """Return the type that a fragment is on; empty when it does not say."""
     condition = fragment.type_condition if fragment is not None else None
     return condition.name.value if condition is not None else ""
-
-
-def _fragments(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
-    return {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}

@@ -23,6 +23,7 @@ from graphql import (
     visit,
 )
 
+from byron.api.fragments import fragments_of
 from byron.api.limits import refusal
 from byron.conf import ByronSettings
 
@@ -104,9 +105,7 @@ class _Uses:
     """How often variables are used; each fragment is added up once."""
 
     def __init__(self, document: DocumentNode) -> None:
-        self._fragments = {
-            node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
-        }
+        self._fragments = fragments_of(document)
         self._known: dict[str, Counter[str]] = {}
 
     def of(self, definition: OperationDefinitionNode | FragmentDefinitionNode) -> Counter[str]:
