@@ -20,10 +20,10 @@ from byron.testing.real_system import RealSystem, migrate
 @contextmanager
 def real_system(request: pytest.FixtureRequest, marker: pytest.Mark) -> Iterator[RealSystem]:
     """Run the project's components for a test. Raises MissingExtraError without nats-server, and SystemFailure."""
-    server.find_binary()
     patience = marker.kwargs.get("patience", 1)
     if marker.args or set(marker.kwargs) - {"patience"} or not isinstance(patience, int | float):
         pytest.fail("The marker `real` takes seconds by name: @pytest.mark.real(patience=90)", pytrace=False)
+    server.find_binary()
     caches = request.getfixturevalue("_migrated_caches")
     directory = request.getfixturevalue("tmp_path") / "system"
     made = RealSystem(installed_components(), _places(request.config, directory), **marker.kwargs)
