@@ -47,9 +47,14 @@ def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = PATIEN
     pytest.fail(f"waited {seconds:.0f} s in vain for {what}")
 
 
+#: What changes how pytest prints: a CI's own variables make it fold nothing, others add colours.
+PRINTING = {"CI", "BUILD_NUMBER", "COLUMNS", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "PYTEST_ADDOPTS"}
+
+
 def environment(state: Path, **extra: str) -> dict[str, str]:
     """Return an environment in which a generated project keeps its broker's state in this directory."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("BYRON_", "DJANGO_"))}
+    own = ("BYRON_", "DJANGO_")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(own) and key not in PRINTING}
     return {**kept, "XDG_STATE_HOME": str(state), "PYTHONWARNINGS": "default", **extra}
 
 
