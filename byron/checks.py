@@ -13,7 +13,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections
 
-from byron.api.authentication import require_pyjwt
+from byron.api.identity.authentication import require_pyjwt
 from byron.broker.access import configured_access
 from byron.cache.places import place_of
 from byron.commands.functions import COMMANDS, HANDLERS, HOOKS, load_function, signature_misfit
@@ -104,7 +104,7 @@ def _tokens(given: ByronSettings) -> Iterator[CheckMessage]:
         yield Error(str(error), hint="Install it, or empty BYRON_JWT_KEYS.", id="byron.E011")
         return
     # Late: the extra may be missing.
-    jwks, sources = import_module("byron.api.jwks"), import_module("byron.api.key_sources")
+    jwks, sources = import_module("byron.api.identity.jwks"), import_module("byron.api.identity.key_sources")
     problem = _algorithms_problem(given.jwt_algorithms, jwks.ALGORITHMS)
     if problem:
         hint = f"List some of {', '.join(jwks.ALGORITHMS)}. Unsigned tokens (none) are never accepted."

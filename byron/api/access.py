@@ -31,9 +31,9 @@ from graphql import (
     visit,
 )
 
-from byron.api.authentication import requesting_user
-from byron.api.fragments import fragments_of
-from byron.api.reach import commands_by_type
+from byron.api.documents.fragments import fragments_of
+from byron.api.documents.reach import commands_by_type
+from byron.api.identity.authentication import requesting_user
 from byron.commands.access import UNAUTHENTICATED, check_any_access
 from byron.exceptions import AuthenticationError, CommandError, KeysUnavailableError
 from byron.schema.federation import ENTITIES, entity_reads

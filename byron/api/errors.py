@@ -10,8 +10,8 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from byron.api.media_types import HTML, JSON, preferred
-from byron.api.responses import graphql_response
+from byron.api.http.media_types import HTML, JSON, preferred
+from byron.api.http.responses import graphql_response
 
 log = logging.getLogger("byron.api")
 

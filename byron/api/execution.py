@@ -22,15 +22,15 @@ from graphql import (
 from graphql.execution.values import get_variable_values
 
 from byron.api.access import Refusal, invalid_document_refusal, operation_refusal
-from byron.api.documents import MOST_PROBLEMS, parse_document
+from byron.api.documents.document import MOST_PROBLEMS, parse_document
+from byron.api.documents.kept import KeptDocuments
+from byron.api.documents.limits import check_cost
+from byron.api.documents.variables import check_repeated
 from byron.api.federation import federated
 from byron.api.graphql import Execution, build_schema
 from byron.api.idempotency import fingerprint, key_of, key_refusal, only_mutation
-from byron.api.kept import KeptDocuments
-from byron.api.limits import check_cost
 from byron.api.masking import BAD_USER_INPUT, METHOD_NOT_ALLOWED, PARSE_FAILED, VALIDATION_FAILED, formatted, refusal_of
 from byron.api.receipts import Receipts
-from byron.api.variables import check_repeated
 from byron.commands.idempotency import ANSWER_TOO_LATE, Attempt, IdempotencyKeys
 from byron.commands.time_limit import TimeLimit
 from byron.conf import byron_settings

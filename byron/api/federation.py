@@ -19,11 +19,11 @@ from graphql import (
     print_schema,
 )
 
+from byron.api.documents.selection import Selection
 from byron.api.graphql import Execution, columns_of_operation
 from byron.api.masking import BAD_USER_INPUT
 from byron.api.references import ReferenceLoader
 from byron.api.scalars import JSON
-from byron.api.selection import Selection
 from byron.commands.access import check_any_access
 from byron.commands.time_limit import TimeLimit
 from byron.conf import byron_settings

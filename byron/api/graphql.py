@@ -14,8 +14,8 @@ from graphql import GraphQLResolveInfo, Undefined
 
 from byron.api.arguments import Arguments
 from byron.api.connections import connection_type, edge_type, page_info_type
+from byron.api.documents.selection import Columns, Selection, columns_of, entities_of
 from byron.api.references import Allowance, Loaded, ReferenceLoader, attribute_value, is_entity
-from byron.api.selection import Columns, Selection, columns_of, entities_of
 from byron.commands.idempotency import Attempt
 from byron.commands.runner import CommandRunner
 from byron.commands.time_limit import uninterrupted

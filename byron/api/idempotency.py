@@ -19,7 +19,7 @@ from graphql import (
 from graphql.execution.collect_fields import collect_fields
 
 from byron.api.access import Refusal
-from byron.api.fragments import fragments_of
+from byron.api.documents.fragments import fragments_of
 from byron.commands.idempotency import IN_USE, REUSED
 from byron.exceptions import CommandError
 

@@ -16,7 +16,7 @@ from time import perf_counter
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.encoding import escape_uri_path
 
-from byron.api.responses import summary
+from byron.api.http.responses import summary
 from byron.events.ids import new_id
 
 HEADER = "X-Request-ID"

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import models
 
-from byron.api.selection import Columns, Selection
+from byron.api.documents.selection import Columns, Selection
 from byron.commands.context import component_models
 from byron.conf import byron_settings
 from byron.exceptions import CommandError

@@ -18,12 +18,12 @@ from graphql import print_schema
 from byron.api.access import Refusal, identify
 from byron.api.errors import RequestError, failure
 from byron.api.execution import Answer, GraphQLService
+from byron.api.http.media_types import GRAPHQL_JSON, HTML, JSON, preferred
+from byron.api.http.requests import PARAMETERS, read_request
+from byron.api.http.responses import graphql_response
 from byron.api.idempotency import REPLAYED_HEADER
 from byron.api.masking import METHOD_NOT_ALLOWED
-from byron.api.media_types import GRAPHQL_JSON, HTML, JSON, preferred
 from byron.api.receipts import give, sealed
-from byron.api.requests import PARAMETERS, read_request
-from byron.api.responses import graphql_response
 from byron.conf import byron_settings
 
 log = logging.getLogger("byron.api")

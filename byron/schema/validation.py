@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from itertools import chain, islice
 
-from byron.schema.command_checks import check_commands
+from byron.schema.checks.commands import check_commands
+from byron.schema.checks.defaults import check_defaults
+from byron.schema.checks.events import check_events
+from byron.schema.checks.names import check_names
+from byron.schema.checks.renames import check_renames
+from byron.schema.checks.roles import check_roles
+from byron.schema.checks.types import check_types
+from byron.schema.checks.versions import check_versions
 from byron.schema.declarations import Declarations, Finding
-from byron.schema.default_checks import check_defaults
-from byron.schema.event_checks import check_events
 from byron.schema.loader import Document
-from byron.schema.name_checks import check_names
 from byron.schema.parser import Parsed
 from byron.schema.problems import MOST_PROBLEMS, Problem
-from byron.schema.rename_checks import check_renames
-from byron.schema.role_checks import check_roles
-from byron.schema.type_checks import check_types
-from byron.schema.version_checks import check_versions
 
 _CHECKS = (
     check_names,

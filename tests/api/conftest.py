@@ -9,7 +9,7 @@ import pytest
 import yaml
 from django.test import override_settings
 
-from byron.api.authentication import _verifier
+from byron.api.identity.authentication import _verifier
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Component
 from tests.api.issuer import AUDIENCE, ISSUER, Issuer, jwks

@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.test import RequestFactory, override_settings
 
-from byron.api import tokens
-from byron.api.authentication import _verifier, requesting_user
-from byron.api.jwks import read_key_set
-from byron.api.key_sources import FileKeys, UrlKeys, key_source
-from byron.api.tokens import roles_in
+from byron.api.identity import tokens
+from byron.api.identity.authentication import _verifier, requesting_user
+from byron.api.identity.jwks import read_key_set
+from byron.api.identity.key_sources import FileKeys, UrlKeys, key_source
+from byron.api.identity.tokens import roles_in
 from byron.commands.user import User
 from byron.exceptions import AuthenticationError, KeysUnavailableError
 from tests.api.issuer import AUDIENCE, ISSUER, Issuer, KeyServer, jwks
@@ -369,7 +369,7 @@ def test_without_audience_or_issuer_no_token_is_accepted(authentication, issuer,
 
 
 def test_a_missing_extra_is_told_with_the_remedy(authentication, issuer, monkeypatch):
-    monkeypatch.setattr("byron.api.authentication.find_spec", lambda name: None)
+    monkeypatch.setattr("byron.api.identity.authentication.find_spec", lambda name: None)
     with pytest.raises(KeysUnavailableError, match=r"pip install 'byron-framework\[jwt\]'"):
         user_of(issuer.token())
 

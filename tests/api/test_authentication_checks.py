@@ -79,7 +79,7 @@ def test_a_leeway_has_bounds(authentication, leeway):
 
 
 def test_a_missing_extra_is_an_error(authentication, monkeypatch):
-    monkeypatch.setattr("byron.api.authentication.find_spec", lambda name: None)
+    monkeypatch.setattr("byron.api.identity.authentication.find_spec", lambda name: None)
     [error] = messages("byron.E011")
 
     assert "pip install 'byron-framework[jwt]'" in error.msg

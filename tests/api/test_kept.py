@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tracemalloc
 
-from byron.api.documents import Document, parse_document
+from byron.api.documents.document import Document, parse_document
+from byron.api.documents.kept import KeptDocuments
 from byron.api.execution import GraphQLService
-from byron.api.kept import KeptDocuments
 from byron.conf import byron_settings
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from byron.api.media_types import GRAPHQL_JSON, HTML, JSON, preferred
+from byron.api.http.media_types import GRAPHQL_JSON, HTML, JSON, preferred
 
 
 @pytest.mark.parametrize(

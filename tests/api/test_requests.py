@@ -13,7 +13,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.test import RequestFactory, override_settings
 
 from byron.api.errors import RequestError
-from byron.api.requests import GraphQLRequest, read_request
+from byron.api.http.requests import GraphQLRequest, read_request
 
 LIMIT = 1024 * 1024
 

@@ -8,7 +8,7 @@ import re
 import pytest
 from django.test import override_settings
 
-from byron.api.responses import graphql_response
+from byron.api.http.responses import graphql_response
 
 pytestmark = pytest.mark.django_db(databases=["library", "students"])
 URL = "/graphql/"

@@ -14,10 +14,10 @@ from typing import Any
 import nats
 import pytest
 
-from byron.broker import nats_consumer, nats_reading
 from byron.broker.base import Broker, Claim, Consumer, Expected
-from byron.broker.nats import NatsBroker
-from byron.broker.nats_session import Session
+from byron.broker.nats import NatsBroker, reading
+from byron.broker.nats import consumer as consuming
+from byron.broker.nats.session import Session
 from byron.events.codec import decode
 from byron.events.event import Message, StoredMessage
 from byron.events.subjects import stream_name
@@ -576,8 +576,8 @@ class TestConsuming:
     def test_a_server_that_falls_silent_ends_the_reader(
         self, own_broker: NatsBroker, own_server: RealServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(nats_consumer, "_HEARTBEAT", 0.1)
-        monkeypatch.setattr(nats_consumer, "_SILENCE", 0.3)
+        monkeypatch.setattr(consuming, "_HEARTBEAT", 0.1)
+        monkeypatch.setattr(consuming, "_SILENCE", 0.3)
         with own_broker.consumer("main", ["new.student"], 0) as consumer:
             # Heartbeats keep a quiet consumer.
             assert consumer.fetch(1, 1.0) == []
@@ -617,7 +617,7 @@ class TestConsuming:
     def test_a_last_message_that_another_reader_took_is_missed_by_the_heartbeat(
         self, broker: NatsBroker, shared_server: RealServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(nats_consumer, "_HEARTBEAT", 0.2)
+        monkeypatch.setattr(consuming, "_HEARTBEAT", 0.2)
         with broker.consumer("main", ["new.student"], 0) as consumer:
             # The server serves its readers in turn.
             assert run(steal(shared_server, broker, 10, last=True)) == 1
@@ -763,14 +763,14 @@ class TestConsuming:
     ) -> None:
         messages = [make_message(broker) for _ in range(700)]
         broker.publish(messages, TIMEOUT)
-        original = nats_reading._pull
+        original = reading._pull
 
         async def pull(session: Session, stream: str, name: str, limit: int) -> Sequence[StoredMessage]:
             found = await original(session, stream, name, limit)
-            await nats_reading._forget(session, stream, name)
+            await reading._forget(session, stream, name)
             return found
 
-        monkeypatch.setattr(nats_reading, "_pull", pull)
+        monkeypatch.setattr(reading, "_pull", pull)
         with pytest.raises(BrokerUnavailableError, match="status 503"):
             broker.find_all(messages[0].subject, [messages[-1].id], 0, reader="main")
 

@@ -13,7 +13,7 @@ from django.test import override_settings
 from byron.broker.base import Claim
 from byron.broker.connection import broker_for, use_broker
 from byron.broker.nats import NatsBroker
-from byron.broker.nats_api import API_TIMEOUT
+from byron.broker.nats.api import API_TIMEOUT
 from byron.broker.patience import answers_within, patience
 from byron.events.event import Message
 from byron.exceptions import BrokerUnavailableError

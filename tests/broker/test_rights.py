@@ -19,7 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from byron.broker.access import Access, configured_access, new_seed, read_seed
 from byron.broker.nats import NatsBroker
-from byron.broker.nats_api import call_api
+from byron.broker.nats.api import call_api
 from byron.broker.rights import Deployable, readers_of
 from byron.broker.server import find_binary
 from byron.codegen.nats import IMPORTED_API

@@ -22,12 +22,11 @@ from byron.events.event import Event
 from byron.exceptions import CacheError
 from byron.project import database_of
 from byron.schema.installed import ComponentConfig, installed_component
-from byron.testing import survival
 from byron.testing.component import ComponentUnderTest
 from byron.testing.events import event
-from byron.testing.faults import Faults
-from byron.testing.stages import stage_for
-from byron.testing.survival import SurvivalError
+from byron.testing.survival import SurvivalError, proof
+from byron.testing.survival.faults import Faults
+from byron.testing.survival.stages import stage_for
 from tests.mongodb import MongoServer
 
 pytestmark = pytest.mark.django_db(databases=["library", "students"])
@@ -224,7 +223,7 @@ def test_the_process_ends_at_the_same_steps(
 ) -> None:
     ends: dict[str, list[str]] = {}
     end = Faults.end
-    monkeypatch.setattr(survival, "_explorer", lambda: lambda *args, **options: None)
+    monkeypatch.setattr(proof, "_explorer", lambda: lambda *args, **options: None)
     for name, engine in engines.items():
         told = ends[name] = []
 
@@ -333,7 +332,7 @@ def test_nothing_is_left_after_a_failure(
 ) -> None:
     handler(store if ends is KeyboardInterrupt else after_another_key())
     if ends is KeyboardInterrupt:
-        monkeypatch.setattr(survival, "_explorer", lambda: interrupted)
+        monkeypatch.setattr(proof, "_explorer", lambda: interrupted)
     connection = connections[ALIAS]
     with pytest.raises(ends):
         on_mongo.survives(student("a"), student("x"))

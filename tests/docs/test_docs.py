@@ -17,7 +17,10 @@ from pydantic import BaseModel
 
 import byron
 from byron import exceptions
-from byron.api import arguments, authentication, documents, kept, merging, requests
+from byron.api import arguments
+from byron.api.documents import document, kept, merging
+from byron.api.http import requests
+from byron.api.identity import authentication
 from byron.codegen.component import component_files
 from byron.codegen.project import schema_text
 from byron.commands import reads
@@ -112,7 +115,7 @@ def test_the_fixed_limits_are_those_of_the_code():
 
     assert limit("values of one condition `in`") == reads._MOST_VALUES
     assert limit("what comparing fields") == merging.BUDGET
-    assert limit("problems of a document") == documents.MOST_PROBLEMS
+    assert limit("problems of a document") == document.MOST_PROBLEMS
     assert limit("levels of a value of the scalar `JSON`") == values.DEEPEST
     assert limit("levels of inputs") == arguments._DEEPEST
     assert limit("parameters of a URL") == requests._MOST_PARAMETERS

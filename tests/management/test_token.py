@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import RequestFactory, override_settings
 
-from byron.api.authentication import requesting_user
+from byron.api.identity.authentication import requesting_user
 
 
 @pytest.fixture

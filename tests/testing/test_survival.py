@@ -12,10 +12,9 @@ from django.db import IntegrityError
 from django.db.models import F
 
 from byron.exceptions import MissingExtraError
-from byron.testing import survival
 from byron.testing.events import event
-from byron.testing.faults import Faults
-from byron.testing.survival import SurvivalError
+from byron.testing.survival import SurvivalError, proof
+from byron.testing.survival.faults import Faults
 
 pytestmark = pytest.mark.django_db(databases=["library", "students"])
 
@@ -149,7 +148,7 @@ def ends(monkeypatch):
         end(faults, what)
 
     monkeypatch.setattr(Faults, "end", noting)
-    monkeypatch.setattr(survival, "_explorer", lambda: lambda *args, **options: None)
+    monkeypatch.setattr(proof, "_explorer", lambda: lambda *args, **options: None)
     return told
 
 
@@ -212,7 +211,7 @@ def test_nothing_to_survive_is_an_error(students):
 
 def test_without_hypothesis_it_says_what_to_install(students, monkeypatch):
     monkeypatch.setitem(sys.modules, "hypothesis", None)
-    monkeypatch.delitem(sys.modules, "byron.testing.schedules", raising=False)
+    monkeypatch.delitem(sys.modules, "byron.testing.survival.exploration", raising=False)
 
     with pytest.raises(MissingExtraError, match=r"pip install 'byron-framework\[test\]'"):
         students.survives(student("a"))

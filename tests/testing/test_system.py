@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from byron.testing.failures import ComponentDown, SystemFailure
-from byron.testing.real_places import Places
-from byron.testing.real_system import migrate
+from byron.testing.real.places import Places
+from byron.testing.real.system import migrate
 from tests.processes import byron_admin, environment, run, wait_for
 
 PERSES = Path(__file__).parent / "perses"
@@ -191,7 +191,7 @@ def test_nothing_of_the_environment_leads_real_processes_to_another_broker(tmp_p
     )
     places = Places(project=tmp_path, settings="own", databases=(), directory=tmp_path)
     given = places.environment("nats://127.0.0.1:1") | dict.fromkeys(names, "of-production")
-    code = f"import byron.testing.real_settings as made; print([vars(made)[name] for name in {names}])"
+    code = f"import byron.testing.real.settings as made; print([vars(made)[name] for name in {names}])"
     told = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=given, capture_output=True, text=True, check=False, timeout=60
     )

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from byron.api.authentication import require_pyjwt
+from byron.api.identity.authentication import require_pyjwt
 from byron.conf import byron_settings
 from byron.exceptions import ByronError
 

@@ -22,7 +22,7 @@ class FailpointsConfig(AppConfig):
 
 def _die_at_acknowledgement(number):
     """Kill the process in place of its so many-th acknowledgement: what it would acknowledge is committed."""
-    from byron.broker.nats_consumer import NatsConsumer
+    from byron.broker.nats.consumer import NatsConsumer
 
     acknowledge = NatsConsumer.acknowledge
     left = number

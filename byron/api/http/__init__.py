@@ -1,0 +1,1 @@
+"""HTTP requests to what they ask, and answers to HTTP responses."""

@@ -1,0 +1,1 @@
+"""What schema.yaml may declare beyond its structure: one module for each kind of declaration."""

@@ -1,0 +1,59 @@
+"""What is told of a test: refusals that it says nothing of, events that differ, and what its processes said."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from byron.testing.plugin.fixtures import NOT_RUN, RUNNING, SUBJECTS
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test that was through when one of its commands was refused and nothing in it says so."""
+    result = yield
+    problems = [problem for subject in item.stash.get(SUBJECTS, ()) for problem in subject.unexamined()]
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)
+    return result
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Tell lists of events apart event by event, as a scenario's `then` does."""
+    if op != "==" or not (isinstance(left, list) and isinstance(right, list)):
+        return None
+    events = sys.modules.get("byron.testing.events")
+    if events is None or not any(isinstance(each, events.WrittenEvent) for each in (*left, *right)):
+        return None
+    from byron.events.event import Event
+    from byron.testing.comparison import compare
+
+    if not all(isinstance(each, Event) for each in (*left, *right)):
+        return None
+    is_right = any(isinstance(each, events.WrittenEvent) for each in right)
+    report = compare(right, left) if is_right else compare(left, right)
+    return ["other events than expected", *report.splitlines()] if report else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the processes of a failed test said."""
+    report = yield
+    running = item.stash.get(RUNNING, None)
+    if running is not None and report.when == "call" and report.failed:
+        processes = [process for member in running for process in member.processes]
+        report.sections += [(f"log of {process.name}", process.tail()) for process in processes]
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say it loudly when tests on real processes were left out for lack of a server."""
+    reports = [each for each in terminalreporter.stats.get("skipped", []) if NOT_RUN in str(each.longrepr)]
+    if reports:
+        terminalreporter.section(f"{len(reports)} tests {NOT_RUN}", yellow=True, bold=True)
+        terminalreporter.line("There is no nats-server: pip install 'byron-framework[embedded]'")
+        for report in reports:
+            terminalreporter.line(f"    {report.nodeid}")

@@ -1,0 +1,254 @@
+"""Whether a component's Cache ends the same whatever happens to its Sink."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from unittest import mock
+
+from django.utils import timezone
+
+from byron.broker.memory import MemoryBroker
+from byron.events.codec import encode
+from byron.events.event import Event, Message
+from byron.events.subjects import split_subject
+from byron.exceptions import MissingExtraError
+from byron.schema.installed import ComponentConfig
+from byron.testing.events import require_event
+from byron.testing.failures import SystemFailure
+from byron.testing.log import EventWriter
+from byron.testing.survival.faults import label, listing
+from byron.testing.survival.rehearsal import EndlessError, Rehearsal
+from byron.testing.survival.schedule import Action, Crash, EndAtEach, Overtake, Restart, Schedule, Step, Turn
+from byron.testing.survival.stages import stage_for
+from byron.testing.survival.state import Outcome, caches, differences
+
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
+
+_SAME_AGAIN = "What happened: they were applied twice in the same way, without any fault, on two days."
+
+_CHANGING = """\
+Usual causes: a handler that uses the time of the clock (use event.time), a random or fresh id (use event.key, or make
+it of event.id), or what it remembers in a global."""
+
+_ACROSS = """\
+Order is kept within a key only: with several lanes, and around an event that is set aside, events of other keys may be
+first. What a handler emits comes into the log at any place after its cause, and positions are other ones then. A
+component that is to run in one lane, and relates keys all the same, is tested without those by
+survives(…, across_keys=False)."""
+
+_TWICE = """\
+A handler may run twice for one event: when its transaction is rolled back, and when the Cache is built anew. Counting
+by F() + 1 is fine, since the Cache holds each effect once. Usual causes: what it remembers in a global, what it writes
+to another database or anywhere outside of the Cache, a random or fresh id, the time of the clock."""
+
+
+#: How many events a process applies in one batch where it ends once; the smaller number with few events only.
+_BATCHES = {10: None, 2: 6}
+
+#: Events applied in the schedules that have the process end once before steps of one kind, at most.
+_MOST_WORK = 400
+
+#: Seconds to look for a single end that has the same effect as all of them.
+_SEARCHING = 10.0
+
+
+class SurvivalError(AssertionError):
+    """A Cache that did not end as it should; the text tells what happened and what differs."""
+
+
+class Survival:
+    """The events of one test, and what they are to end in."""
+
+    def __init__(self, config: ComponentConfig, log: MemoryBroker, events: Sequence[Event], *, across_keys: bool):
+        """Prepare to apply what is in a log, and then these events. Raises EventError, and LookupError if none."""
+        self._config = config
+        self._across_keys = across_keys
+        writer = EventWriter(config.component)
+        self._payloads = writer.payloads
+        _require_handled(config, events)
+        # What its own handlers emitted is to come of the events again.
+        own = f"/{config.component.namespace}/{config.component.name}"
+        standing = [
+            Message(subject=each.subject, headers=each.headers, body=each.body)
+            for each in log.messages
+            if each.headers.get("ce-source") != own or "ce-causationid" not in each.headers
+        ]
+        self._messages = [*standing, *writer.written(events, {message.id for message in standing})]
+        if not self._messages:
+            raise LookupError("There are no events to survive: give some, or run commands that emit some before.")
+        self._poison = self._unreadable()
+        self._configs = caches(config)
+        self._stages = [stage_for(each) for each in self._configs]
+        self._expected: Outcome | None = None
+
+    def check(self, *, examples: int, seed: int | None) -> None:
+        """Try so many schedules. Raises SurvivalError, MissingExtraError."""
+        explore = _explorer()
+        with _quiet(), ExitStack() as stack:
+            for stage in self._stages:
+                stack.enter_context(stage.opened())
+            self._expected = self._applied_one_by_one()
+            with _another_day():
+                again = differences(self._expected, self._applied_one_by_one())
+            if again:
+                raise SurvivalError(self._report([_SAME_AGAIN], again, _CHANGING))
+            self._crash_everywhere()
+            keys = [split_subject(message.subject)[2] for message in self._messages]
+            explore(self._check, keys, across_keys=self._across_keys, examples=examples, seed=seed)
+
+    def _crash_everywhere(self) -> None:
+        """Have the process end once before each step, by batches; then, of the events one by one, before all steps."""
+        for batch, most_events in _BATCHES.items():
+            if most_events is None or batch < len(self._messages) <= most_events:
+                for schedule in self._ending_once(Step, batch):
+                    self._check(schedule)
+        for step in Step:
+            failure = self._failure_by(self._schedule(1, EndAtEach(step=step)))
+            if failure is None:
+                continue
+            until = time.monotonic() + _SEARCHING
+            for schedule in self._ending_once([step], 1):
+                self._check(schedule)
+                if time.monotonic() > until:
+                    break
+            raise failure
+
+    def _ending_once(self, steps: Iterable[Step], batch: int) -> Iterator[Schedule]:
+        """Give the schedules in which the process ends once, before each step of these kinds while work is bearable."""
+        turns = self._check(self._schedule(batch)).faults.turns
+        most = _MOST_WORK // max(sum(turn[Step.HANDLER] for turn in turns), 1)
+        for step in steps:
+            places = [(before, done) for before, turn in enumerate(turns) for done in range(turn[step])]
+            for before, done in places[: max(most, 1)]:
+                yield self._schedule(batch, *[Turn()] * before, Turn(crash=Crash(step=step, done=done)))
+
+    def _schedule(self, batch: int, *actions: Action) -> Schedule:
+        return Schedule(order=tuple(range(len(self._messages))), batch=batch, actions=actions)
+
+    def _failure_by(self, schedule: Schedule) -> SurvivalError | None:
+        try:
+            self._check(schedule)
+        except SurvivalError as error:
+            return error
+        return None
+
+    def _check(self, schedule: Schedule) -> Rehearsal:
+        """Require the same outcome by a schedule, and return what went by it."""
+        assert self._expected is not None
+        rehearsal = self._rehearsal()
+        try:
+            found = differences(self._expected, rehearsal.by(schedule))
+        except Exception as error:
+            found = [f"the Sink stopped: {type(error).__name__}: {error}"]
+        if found:
+            crossed = self._across_keys and _crosses(schedule)
+            story = [f"{number:3}. {line}" for number, line in enumerate(rehearsal.story, 1)]
+            raise SurvivalError(self._report(["What happened:", *story], found, _ACROSS if crossed else _TWICE))
+        return rehearsal
+
+    def _applied_one_by_one(self) -> Outcome:
+        try:
+            return self._rehearsal().one_by_one()
+        except (EndlessError, SystemFailure) as error:
+            raise SurvivalError(str(error)) from None
+        except Exception as error:
+            told = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+            raise SurvivalError(
+                f"{self._config.component.name} cannot apply these events, one by one and without any fault:\n\n{told}"
+            ) from error
+
+    def _rehearsal(self) -> Rehearsal:
+        return Rehearsal(
+            self._configs, self._stages, self._payloads, self._messages, self._poison, by_cause=self._across_keys
+        )
+
+    def _report(self, story: Sequence[str], found: Sequence[str], hint: str) -> str:
+        name = self._config.component.name
+        events = listing([label(message) for message in self._messages])
+        return "\n".join(
+            [
+                f"{name} does not end the same: {events}.",
+                "",
+                *story,
+                "",
+                "What is not as when they are applied one by one, in this order:",
+                *(f"  {line}" for line in found),
+                "",
+                f"The handlers of these events: {listing(self._handlers())}.",
+                hint,
+            ]
+        )
+
+    def _handlers(self) -> list[str]:
+        """Return the handlers of the given events, with the files of those that are written."""
+        component = self._config.component
+        names = dict.fromkeys(split_subject(message.subject)[3] for message in self._messages)
+        handlers = [handler for name in names for handler in component.handlers.get(name, ())]
+        return [
+            handler.name
+            if handler.apply is not None
+            else f"{handler.name} ({self._config.label}/sink/handlers/{handler.python_name}.py)"
+            for handler in handlers
+        ]
+
+    def _unreadable(self) -> Message:
+        component = self._config.component
+        name = next(iter(component.handlers))
+        poison = Event(name=name, key="byron-poison", payload={}, namespace=component.namespace, source=component.name)
+        return encode(poison, b"{")
+
+
+def _explorer() -> Callable[..., None]:
+    try:
+        # Only here: it takes longer to load than all else of a test, and is of an extra.
+        from byron.testing.survival.exploration import explore
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        raise MissingExtraError(
+            "`component.survives` needs hypothesis, which is not installed: pip install 'byron-framework[test]'"
+        ) from error
+    return explore
+
+
+def _require_handled(config: ComponentConfig, events: Sequence[Event]) -> None:
+    known = config.component.handlers
+    for event in events:
+        if require_event(event).name not in known:
+            raise LookupError(
+                f"{config.component.name} handles no event {event.name!r}; it handles: {', '.join(known) or 'none'}"
+            )
+    if not known:
+        raise LookupError(f"{config.component.name} handles no events, so there is nothing to survive.")
+
+
+def _crosses(schedule: Schedule) -> bool:
+    """Whether events of different keys may pass each other."""
+    lanes = [schedule.lanes, *(action.lanes for action in schedule.actions if isinstance(action, Restart | Overtake))]
+    aside = any(times > 1 for times in schedule.failures.values())
+    moved = schedule.late > 0 or schedule.poison is not None
+    return max(lanes) > 1 or aside or moved or list(schedule.order) != sorted(schedule.order)
+
+
+@contextmanager
+def _another_day() -> Iterator[None]:
+    """Have Django's clock be ahead, for handlers that use no more of it than the date."""
+    now = timezone.now
+    with mock.patch.object(timezone, "now", lambda: now() + timedelta(days=400)):
+        yield
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Log nothing: what is set aside a hundred times on purpose would bury the report."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
