@@ -32,7 +32,7 @@ from byron.exceptions import (
     PublishDeniedError,
     SubscribeDeniedError,
 )
-from byron.management.broker_rights import Wanted, find_deployables, write_configuration
+from byron.management.rights.broker import Wanted, find_deployables, write_configuration
 from byron.schema.reader import parse_component
 from tests.broker.conformance import TIMEOUT, eventually, positions
 from tests.processes import free_port

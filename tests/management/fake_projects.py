@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from byron.management.engines.ports import Ports
-from byron.management.projects import Project
+from byron.management.systems.projects import Project
 from tests.processes import free_port
 
 _MANAGE = """

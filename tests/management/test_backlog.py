@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from byron.management.backlog import waiting_events
+from byron.management.systems.backlog import waiting_events
 from tests.conftest import add_books
 
 

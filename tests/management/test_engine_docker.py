@@ -11,9 +11,9 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from byron.codegen.project import create_project
-from byron.management.container_broker import ContainerBroker
 from byron.management.engines import DockerEngine
-from byron.management.projects import Project
+from byron.management.systems.container_broker import ContainerBroker
+from byron.management.systems.projects import Project
 from tests.deploy.projects import component, made
 from tests.management.fake_docker import FakeDocker
 from tests.processes import free_port

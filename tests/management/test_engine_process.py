@@ -118,7 +118,7 @@ def test_a_supervisor_that_is_attached_ends_with_its_parent(bench):
         "import sys, pathlib\n"
         "from byron.management.engines.base import Order\n"
         "from byron.management.engines.process import ProcessEngine\n"
-        "from byron.management.projects import Project\n"
+        "from byron.management.systems.projects import Project\n"
         f"order = Order(project=Project(pathlib.Path({str(bench.project.path)!r})), port={bench.port}, attached=True)\n"
         f"print(ProcessEngine(pathlib.Path({str(bench.state)!r})).up(order, lambda *_: None).state)\n"
     )

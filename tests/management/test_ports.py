@@ -11,7 +11,7 @@ import pytest
 from byron.broker.ports import is_free
 from byron.management.engines import EngineError, ProcessEngine
 from byron.management.engines.ports import Ports
-from byron.management.projects import Project
+from byron.management.systems.projects import Project
 
 
 def test_a_project_keeps_its_port_and_others_get_another(tmp_path):

@@ -14,9 +14,9 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from byron.broker import server
-from byron.management import running
 from byron.management.cli import main
-from byron.management.projects import Project, ProjectError, find_projects
+from byron.management.systems import running
+from byron.management.systems.projects import Project, ProjectError, find_projects
 from tests.management.fake_projects import change, files_of, make_project, processes_of, remember_port
 from tests.processes import Running, free_port, run, wait_for
 
@@ -128,7 +128,7 @@ def test_down_with_a_path_leaves_a_broker_that_others_need(shop, bank, brokers):
 
 
 def test_a_log_is_not_removed_while_a_component_of_its_system_is_up(shop, brokers, state, monkeypatch):
-    monkeypatch.setattr("byron.management.resetting._begin_log", lambda namespace: None)
+    monkeypatch.setattr("byron.management.systems.resetting._begin_log", lambda namespace: None)
     up(shop)
     (state / "market/data").mkdir(parents=True)
     (state / "market/data/log").write_text("events")

@@ -8,9 +8,9 @@ import sys
 import pytest
 from django.core.management import CommandError, call_command
 
-from byron.management import serving
-from byron.management.serving import ServingError, available_cpus, listen, refuse_connections
-from byron.management.serving_worker import LeavingApplication
+from byron.management.serving import server as serving
+from byron.management.serving.server import ServingError, available_cpus, listen, refuse_connections
+from byron.management.serving.worker import LeavingApplication
 
 
 def test_without_granian_it_says_what_to_install(monkeypatch):

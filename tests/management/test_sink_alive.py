@@ -11,8 +11,8 @@ import pytest
 from byron.broker.base import Broker
 from byron.codegen.project import create_project
 from byron.exceptions import BrokerUnavailableError
-from byron.management import sink_alive
-from byron.management.sink_alive import AliveFileError, alive_file
+from byron.management.sink import alive as sink_alive
+from byron.management.sink.alive import AliveFileError, alive_file
 from byron.sink.runner import Sink
 from tests.processes import run, system, wait_for
 

@@ -10,8 +10,8 @@ import threading
 import pytest
 from rich.console import Console
 
-from byron.management import sink_report
-from byron.management.sink_report import Report, Reporter
+from byron.management.sink import report as sink_report
+from byron.management.sink.report import Report, Reporter
 from byron.sink.runner import Sink
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from byron.management.commands.startcomponent import Command as StartComponent
-from byron.management.restarting import restart
-from byron.management.running import (
+from byron.management.systems.restarting import restart
+from byron.management.systems.running import (
     add_engine,
     add_port,
     add_up_arguments,

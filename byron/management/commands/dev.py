@@ -14,9 +14,9 @@ from django.db import connections
 from byron.broker.connection import close_brokers
 from byron.conf import byron_settings
 from byron.exceptions import ByronError
-from byron.management.backlog import waiting_events
-from byron.management.development import Development, is_listening
+from byron.management.development.environment import Development, is_listening
 from byron.management.preparation import require_components
+from byron.management.systems.backlog import waiting_events
 from byron.schema.installed import ComponentConfig
 
 

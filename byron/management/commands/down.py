@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from byron.management.running import add_engine, take_down
+from byron.management.systems.running import add_engine, take_down
 
 
 class Command(BaseCommand):

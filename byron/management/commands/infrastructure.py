@@ -10,10 +10,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from byron.broker import server
 from byron.conf import byron_settings
 from byron.exceptions import ByronError
-from byron.management.container_broker import ContainerBroker
-from byron.management.resetting import CACHES, reset_log
-from byron.management.rights_arguments import RIGHTS_ACTIONS, add_rights_arguments
-from byron.management.running import add_engine
+from byron.management.rights.arguments import RIGHTS_ACTIONS, add_rights_arguments
+from byron.management.systems.container_broker import ContainerBroker
+from byron.management.systems.resetting import CACHES, reset_log
+from byron.management.systems.running import add_engine
 
 
 class Command(BaseCommand):

@@ -16,8 +16,8 @@ from byron.broker.connection import broker_for, close_brokers
 from byron.cache.roles import Role
 from byron.management.preparation import prepare
 from byron.management.processes import tell_ready
-from byron.management.sink_alive import AliveFileError, alive_file
-from byron.management.sink_report import reporting
+from byron.management.sink.alive import AliveFileError, alive_file
+from byron.management.sink.report import reporting
 from byron.schema.installed import ComponentConfig
 from byron.sink.runner import Sink
 

@@ -13,8 +13,8 @@ from byron.broker.connection import close_brokers
 from byron.cache.roles import Role
 from byron.exceptions import ByronError
 from byron.management.preparation import prepare
-from byron.management.serving import Server, Serving, available_cpus, listen, require_granian
-from byron.management.serving_worker import FAREWELL
+from byron.management.serving.server import Server, Serving, available_cpus, listen, require_granian
+from byron.management.serving.worker import FAREWELL
 
 
 class Command(BaseCommand):

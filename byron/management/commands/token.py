@@ -31,7 +31,7 @@ class Command(BaseCommand):
         try:
             require_pyjwt()
             # Late: the extra may be missing.
-            tokens = import_module("byron.management.development_tokens")
+            tokens = import_module("byron.management.development.tokens")
             made = tokens.development_token(byron_settings(), options["subject"], options["role"], options["hours"])
         except ByronError as error:
             raise CommandError(str(error)) from error

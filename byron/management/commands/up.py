@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from byron.management.running import add_up_arguments, bring_up
+from byron.management.systems.running import add_up_arguments, bring_up
 
 
 class Command(BaseCommand):

@@ -11,7 +11,7 @@ from typing import Any
 
 from byron.exceptions import ByronError
 from byron.management.engines.journal import Line
-from byron.management.projects import Project
+from byron.management.systems.projects import Project
 
 #: Takes a project's name and what it is doing right now.
 Say = Callable[[str, str], None]

@@ -23,7 +23,7 @@ from byron.management.engines.compose import Compose, as_objects, docker, ensure
 from byron.management.engines.journal import Line
 from byron.management.engines.ports import Ports, choose_port
 from byron.management.private_files import write_new
-from byron.management.projects import Project
+from byron.management.systems.projects import Project
 
 COMPOSE_FILE = "deploy/compose.yaml"
 SYSTEM_FILE = "deploy/compose.system.yaml"

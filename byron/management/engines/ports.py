@@ -11,7 +11,7 @@ from pathlib import Path
 
 from byron.broker.ports import is_free
 from byron.management.engines.base import EngineError
-from byron.management.projects import Project
+from byron.management.systems.projects import Project
 
 #: Where the search begins.
 FIRST = 8000

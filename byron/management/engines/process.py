@@ -21,7 +21,7 @@ from byron.management.engines.ports import Ports, choose_port
 from byron.management.engines.state import BusyError, ProjectState, Record, known_projects
 from byron.management.engines.supervisor import RESTART
 from byron.management.processes import PARENT, READY
-from byron.management.projects import Project
+from byron.management.systems.projects import Project
 
 #: Seconds that a supervisor may take to end, with all it runs.
 STOP_DEADLINE = 20.0

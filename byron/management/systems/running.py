@@ -14,13 +14,13 @@ from rich.console import Console
 from byron.broker import server
 from byron.conf import byron_settings
 from byron.exceptions import ByronError
-from byron.management.brokers import Broker, EmbeddedBroker, brokers_of
-from byron.management.container_broker import container_brokers
 from byron.management.engines import ENGINES, Engine
-from byron.management.projects import Project, find_projects
-from byron.management.readiness import problems, with_readiness
-from byron.management.report import Lines, Steps, as_json, show_table
-from byron.management.system import Brought, Interrupted, System, deaf, interruptible
+from byron.management.systems.brokers import Broker, EmbeddedBroker, brokers_of
+from byron.management.systems.container_broker import container_brokers
+from byron.management.systems.projects import Project, find_projects
+from byron.management.systems.readiness import problems, with_readiness
+from byron.management.systems.report import Lines, Steps, as_json, show_table
+from byron.management.systems.system import Brought, Interrupted, System, deaf, interruptible
 from byron.schema.problems import listed
 
 #: Exit status of `status` when something is not up.

@@ -26,7 +26,7 @@ from time import monotonic
 
 from byron.exceptions import ByronError, MissingExtraError
 from byron.management.processes import tell_ready
-from byron.management.serving_worker import LEAVE, READY, STOP, Work, run_worker
+from byron.management.serving.worker import LEAVE, READY, STOP, Work, run_worker
 
 log = logging.getLogger("byron.serve")
 

@@ -24,8 +24,8 @@ from byron.codegen.nats import (
 from byron.conf import byron_settings
 from byron.events.subjects import SLOTS
 from byron.exceptions import BrokerError, SchemaError
-from byron.management.certificates import ensure_certificates
 from byron.management.private_files import write_new, write_over
+from byron.management.rights.certificates import ensure_certificates
 from byron.schema.installed import SCHEMA_FILE, installed_components
 from byron.schema.model import Component
 from byron.schema.names import snake_case

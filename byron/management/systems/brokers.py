@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from byron.broker import server
-from byron.management.container_broker import ContainerBroker
+from byron.management.systems.container_broker import ContainerBroker
 
 
 @dataclass(frozen=True, slots=True)

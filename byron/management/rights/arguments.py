@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from byron.codegen.nats import SERVER_FILE, Certificates
-from byron.management.broker_rights import Wanted, find_deployables, prepare_broker, write_configuration
+from byron.management.rights.broker import Wanted, find_deployables, prepare_broker, write_configuration
 
 
 def add_rights_arguments(parser: CommandParser) -> None:

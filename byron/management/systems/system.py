@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from byron.exceptions import ByronError
-from byron.management.brokers import Broker, brokers_of
 from byron.management.engines.base import Engine, EngineError, Order, Row
-from byron.management.projects import Project
-from byron.management.readiness import problems, with_readiness
-from byron.management.report import Lines, Steps
+from byron.management.systems.brokers import Broker, brokers_of
+from byron.management.systems.projects import Project
+from byron.management.systems.readiness import problems, with_readiness
+from byron.management.systems.report import Lines, Steps
 
 T = TypeVar("T")
 

@@ -9,10 +9,10 @@ from rich.console import Console
 
 from byron.exceptions import ByronError
 from byron.management.engines.base import Order
-from byron.management.projects import find_projects
-from byron.management.report import Steps
-from byron.management.running import engine_of
-from byron.management.system import describe_up, tell_troubles
+from byron.management.systems.projects import find_projects
+from byron.management.systems.report import Steps
+from byron.management.systems.running import engine_of
+from byron.management.systems.system import describe_up, tell_troubles
 
 
 def restart(options: dict[str, Any]) -> None:

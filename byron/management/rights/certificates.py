@@ -25,7 +25,7 @@ def ensure_certificates(directory: Path, namespace: str, hosts: Sequence[str]) -
     if find_spec("cryptography") is None:
         raise MissingExtraError("--tls needs the package cryptography: pip install 'byron-framework[nkeys]'")
     # Late: the extra may be missing.
-    from byron.management import x509
+    from byron.management.rights import x509
 
     found = Certificates(
         certificate=directory / "server.crt", key=directory / "server.key", authority=directory / "ca.crt"

@@ -1,0 +1,1 @@
+"""The development environment, `manage.py dev`, and its users' tokens."""

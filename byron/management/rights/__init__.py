@@ -1,0 +1,1 @@
+"""The broker's users and certificates: `infrastructure config` and `prepare`."""

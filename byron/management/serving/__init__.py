@@ -1,0 +1,1 @@
+"""The API's server: `manage.py serve`."""

@@ -1,0 +1,1 @@
+"""What a running Sink tells of itself: `manage.py runsink`."""

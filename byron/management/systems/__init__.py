@@ -1,0 +1,1 @@
+"""Systems on one machine: `byron up`, `down`, `component` and `infrastructure`."""
