@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from django.conf import settings
 from django.core.management import CommandError
@@ -15,6 +16,7 @@ from byron.cache.roles import Role, set_process_role
 from byron.exceptions import BrokerError
 from byron.management.processes import end_with_parent
 from byron.schema.installed import ComponentConfig, installed_components
+from byron.schema.problems import did_you_mean
 
 log = logging.getLogger("byron")
 
@@ -31,6 +33,19 @@ def require_components() -> list[ComponentConfig]:
     if problems:
         raise CommandError("The schema has problems:\n" + "\n".join(problems))
     return components
+
+
+def choose(components: Sequence[ComponentConfig], labels: Sequence[str]) -> list[ComponentConfig]:
+    """Return the components with these labels, in the labels' order; all of them without any label.
+
+    Raises Django's CommandError for a label that none of them has.
+    """
+    known = {config.label: config for config in components}
+    for label in labels:
+        if label not in known:
+            hint = did_you_mean(label, known) or "."
+            raise CommandError(f"There is no component {label!r} in this project{hint} There are: {', '.join(known)}.")
+    return [known[label] for label in labels or known]
 
 
 def prepare(role: Role) -> list[ComponentConfig]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -35,10 +35,7 @@ class Commands(ABC):
         if name not in commands and name in event_names([self.config]):
             raise LookupError(f"{name!r} is an event, and no command: write event({name!r}, …)")
         if name not in commands:
-            hint = did_you_mean(name, commands)
-            raise LookupError(
-                f"schema.yaml declares no command {name!r}{hint}; there are: {', '.join(commands) or 'none'}"
-            )
+            raise _not_declared("command", name, commands, did_you_mean(name, commands))
         return self._command(commands[name].type, name, arguments)
 
     def query(self, name: str, /, **arguments: Any) -> Any:
@@ -53,8 +50,8 @@ class Commands(ABC):
         command = self.config.component.commands.get(name)
         if command is None or command.type != kind:
             known = [each.name for each in self.config.component.content.commands if each.type == kind]
-            hint = did_you_mean(name, known) if command is None else f", it is a {command.type}"
-            raise LookupError(f"schema.yaml declares no {kind} {name!r}{hint}; there are: {', '.join(known) or 'none'}")
+            hint = did_you_mean(name, known) if command is None else f"; it is a {command.type}."
+            raise _not_declared(kind, name, known, hint)
         return self.graphql(self._document(command, arguments), **self._by_declared_name(command, arguments))[name]
 
     def _document(self, command: Command, arguments: Mapping[str, Any]) -> str:
@@ -72,7 +69,7 @@ class Commands(ABC):
         if unknown:
             taken = ", ".join(declared) or "none"
             hint = did_you_mean(unknown[0], declared.values())
-            raise LookupError(f"{command.name} takes no argument {', '.join(unknown)}{hint}; it takes: {taken}")
+            raise LookupError(f"{command.name} takes no argument {', '.join(unknown)}{hint or '.'} It takes: {taken}.")
         return {declared.get(name, name): value for name, value in arguments.items()}
 
     def _selection(self, command: Command) -> str:
@@ -86,6 +83,11 @@ class Commands(ABC):
         if command.returns_pages:
             return f" {{ nodes {entity} pageInfo {{ hasNextPage endCursor }} totalCount }}"
         return f" {entity}"
+
+
+def _not_declared(kind: str, name: str, known: Collection[str], hint: str) -> LookupError:
+    there = f"It declares: {', '.join(known)}." if known else "It declares none."
+    return LookupError(f"schema.yaml declares no {kind} {name!r}{hint or '.'} {there}")
 
 
 def as_json(variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from byron.events.codec import decode
 from byron.events.event import Event, StoredMessage
 from byron.events.payloads import PayloadCodec
 from byron.schema.installed import ComponentConfig
+from byron.schema.problems import did_you_mean
 
 #: pytest shows the test, not what it calls here.
 __tracebackhide__ = True
@@ -45,9 +46,9 @@ class Members(Generic[C]):
 
     def _require(self, label: str) -> None:
         if label not in self._members:
-            raise LookupError(
-                f"There is no component {label!r} in this project; there are: {', '.join(self._members)}."
-            )
+            hint = did_you_mean(label, self._members) or "."
+            known = ", ".join(self._members)
+            raise LookupError(f"There is no component {label!r} in this project{hint} There are: {known}.")
 
 
 def event_names(configs: Iterable[ComponentConfig]) -> set[str]:

@@ -293,5 +293,5 @@ def test_sqlite_has_no_users(tmp_path: Path, django_db_blocker: Any) -> None:
 
 
 def test_only_components_have_users() -> None:
-    with pytest.raises(CommandError, match="There is no component 'nothing' in this project; there are: library"):
+    with pytest.raises(CommandError, match="There is no component 'nothing' in this project. There are: library"):
         call_command("cacheroles", "nothing")

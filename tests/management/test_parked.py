@@ -215,5 +215,6 @@ def test_what_is_meant_must_be_clear(component, capsys, arguments, options, mess
 
 
 def test_an_unknown_component_is_named(component):
-    with pytest.raises(CommandError, match=r"no component 'lib' in this project; there are: library, students"):
-        call_command("parked", component="lib")
+    told = r"no component 'libary' in this project; did you mean \"library\"\? There are: library, students\."
+    with pytest.raises(CommandError, match=told):
+        call_command("parked", component="libary")

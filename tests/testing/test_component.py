@@ -17,14 +17,14 @@ def test_arguments_go_by_either_spelling(component):
 
 def test_an_unknown_argument_is_an_error_that_lists_the_known_ones(component):
     with pytest.raises(
-        LookupError, match='takes no argument fullNam; did you mean "fullName"[^;]*; it takes: full_name, born_on'
+        LookupError, match=r'takes no argument fullNam; did you mean "fullName"\? It takes: full_name, born_on'
     ):
         component.mutate("createAuthor", fullNam="Ada")
 
 
 def test_an_unknown_command_is_an_error_that_lists_the_known_ones(component):
     with pytest.raises(
-        LookupError, match="declares no query 'addBook', it is a mutation; there are: listBooks, getBook"
+        LookupError, match="declares no query 'addBook'; it is a mutation. It declares: listBooks, getBook"
     ):
         component.query("addBook")
 

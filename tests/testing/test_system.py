@@ -38,7 +38,7 @@ def test_components_of_other_namespaces_have_logs_of_their_own(system):
 
 
 def test_an_unknown_component_is_an_error_that_lists_the_known_ones(system):
-    known = r"There is no component 'libary' in this project; there are: library, students\."
+    known = r"There is no component 'libary' in this project; did you mean \"library\"\? There are: library, students\."
     with pytest.raises(LookupError, match=known):
         system["libary"]
     with pytest.raises(AttributeError, match=known):

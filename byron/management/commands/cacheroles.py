@@ -12,7 +12,7 @@ from django.db import DatabaseError
 from byron.cache.rights.base import ROLES, Plan, Rights, Users
 from byron.cache.rights.kinds import rights_for
 from byron.exceptions import CacheError
-from byron.management.preparation import require_components
+from byron.management.preparation import choose, require_components
 
 
 class Command(BaseCommand):
@@ -28,11 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--ask-passwords", action="store_true", help="Ask for the users' passwords.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        known = {config.label: config for config in require_components()}
-        for label in options["components"]:
-            if label not in known:
-                raise CommandError(f"There is no component {label!r} in this project; there are: {', '.join(known)}.")
-        chosen = [known[label] for label in options["components"] or known]
+        chosen = choose(require_components(), options["components"])
         try:
             for config in chosen:
                 rights = rights_for(config)

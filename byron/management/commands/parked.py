@@ -10,7 +10,7 @@ from django.db import DatabaseError
 
 from byron.events.subjects import decode_key
 from byron.exceptions import ByronError
-from byron.management.preparation import require_components
+from byron.management.preparation import choose, require_components
 from byron.models import ParkedEvent
 from byron.schema.installed import ComponentConfig
 from byron.sink.triage import (
@@ -50,7 +50,7 @@ class Command(BaseCommand):
         parser.add_argument("--no-input", action="store_true", help="Discard without asking.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        components = _chosen(require_components(), options["component"])
+        components = choose(require_components(), [options["component"]] if options["component"] else [])
         selection = Selection(ids=options["ids"], key=options["key"], handler=options["handler"])
         given = bool(selection.ids or selection.key is not None or selection.handler)
         action = options["action"]
@@ -147,14 +147,6 @@ class Command(BaseCommand):
 
 
 _Found = dict[ComponentConfig, list[ParkedEvent]]
-
-
-def _chosen(components: list[ComponentConfig], label: str | None) -> list[ComponentConfig]:
-    chosen = [config for config in components if label in (None, config.label)]
-    if not chosen:
-        known = ", ".join(config.label for config in components)
-        raise CommandError(f"There is no component {label!r} in this project; there are: {known}.")
-    return chosen
 
 
 def _nothing_chosen(components: list[ComponentConfig], selection: Selection) -> str:

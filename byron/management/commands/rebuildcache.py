@@ -21,7 +21,7 @@ from byron.broker.connection import broker_for, close_brokers
 from byron.cache.workspace import redirected
 from byron.events.event import StoredMessage
 from byron.exceptions import ByronError
-from byron.management.preparation import require_components
+from byron.management.preparation import choose, require_components
 from byron.project import database_of
 from byron.schema.installed import ComponentConfig
 from byron.sink.rebuild import Rebuilt, rebuild, replay_into
@@ -94,12 +94,10 @@ class Command(BaseCommand):
 
 
 def _chosen(components: list[ComponentConfig], label: str | None) -> ComponentConfig:
-    known = {config.label: config for config in components}
-    if label is None and len(known) > 1:
-        raise CommandError(f"This project has several components; name one: {', '.join(known)}.")
-    if label is not None and label not in known:
-        raise CommandError(f"There is no component {label!r} in this project; there are: {', '.join(known)}.")
-    return known[label] if label else components[0]
+    if label is None and len(components) > 1:
+        known = ", ".join(config.label for config in components)
+        raise CommandError(f"This project has several components; name one: {known}.")
+    return choose(components, [label] if label else [])[0]
 
 
 def _as_of(

@@ -14,11 +14,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from byron.broker.connection import broker_for, close_brokers
 from byron.cache.roles import Role
-from byron.management.preparation import prepare
+from byron.management.preparation import choose, prepare
 from byron.management.processes import tell_ready
 from byron.management.sink.alive import AliveFileError, alive_file
 from byron.management.sink.report import reporting
-from byron.schema.installed import ComponentConfig
 from byron.sink.runner import Sink
 
 log = logging.getLogger("byron.sink")
@@ -37,7 +36,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        chosen = _chosen(prepare(Role.SINK), options["components"])
+        chosen = choose(prepare(Role.SINK), options["components"])
         sinks = [Sink(config, partial(broker_for, config.component.namespace)) for config in chosen]
         try:
             with alive_file(options["alive"], sinks) if options["alive"] else nullcontext(), reporting(sinks):
@@ -47,14 +46,6 @@ class Command(BaseCommand):
         close_brokers()
         if failures:
             raise CommandError("\n".join(str(error) for error in failures))
-
-
-def _chosen(components: list[ComponentConfig], labels: list[str]) -> list[ComponentConfig]:
-    known = {config.label: config for config in components}
-    for label in labels:
-        if label not in known:
-            raise CommandError(f"There is no component {label!r} in this project; there are: {', '.join(known)}.")
-    return [known[label] for label in labels] if labels else components
 
 
 def run_until_signalled(sinks: list[Sink]) -> list[Exception]:
