@@ -11,10 +11,16 @@ from byron.commands.reads import run_read
 from byron.schema.model import Command
 
 
-def run_declared(context: Context, command: Command, arguments: Mapping[str, Any]) -> Any:
-    """Do what a command's `read:` or `emit:` says; `arguments` are those given, by their snake_case names."""
+def run_declared(
+    context: Context, command: Command, arguments: Mapping[str, Any], *, asked: Mapping[str, Any] | None = None
+) -> Any:
+    """Do what a command's `read:` or `emit:` says; `arguments` are those given, by their snake_case names.
+
+    `asked` are those that the client gave, where hooks may have changed them. Raises CommandError, and ContractError
+    for what hooks made of them.
+    """
     if command.read is not None:
         return run_read(context, command, command.read, arguments)
     if command.emit is not None:
-        return run_emit(context, command, command.emit, arguments)
+        return run_emit(context, command, command.emit, arguments, arguments if asked is None else asked)
     raise TypeError(f"{command.name} is not declared")

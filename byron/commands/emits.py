@@ -10,35 +10,64 @@ from django.db import models
 
 from byron.commands.context import Context, attributes_of
 from byron.events.misfits import misfit
-from byron.exceptions import CommandError, EventError
+from byron.exceptions import CommandError, ContractError, EventError
 from byron.schema.defaults import default_value, fixed_values
 from byron.schema.model import Command, Component, Emit, ObjectType
+from byron.schema.problems import listed
 from byron.schema.reads import VERSION
 
 
-def run_emit(context: Context, command: Command, emit: Emit, arguments: Mapping[str, Any]) -> dict[str, Any]:
+class _UnfitError(Exception):
+    """Arguments that make no valid event."""
+
+
+def run_emit(
+    context: Context, command: Command, emit: Emit, arguments: Mapping[str, Any], asked: Mapping[str, Any]
+) -> dict[str, Any]:
     """Do what an `emit:` says, and return the entity as it will be, or was when it is deleted.
 
-    `arguments` holds those that were given. Raises CommandError for an entity that is not there, a value
-    that is taken, and arguments that make no valid event.
+    `arguments` holds those that were given, `asked` what the client gave before hooks changed them. Raises
+    CommandError for an entity that is not there, a value that is taken, and a client's arguments that make no
+    valid event; ContractError when only what hooks made of them does not.
     """
+    entity = context.config.component.types[command.return_type.name]
+    try:
+        payload, answer = _outcome(context, command, emit, entity, arguments)
+    except _UnfitError as error:
+        if command.hooks.before and _is_fit(context, command, emit, entity, asked):
+            hooks = listed(command.hooks.before)
+            raise ContractError(f"What {hooks} made of the arguments of {command.name} is refused: {error}") from error
+        raise CommandError(str(error), code="BAD_USER_INPUT") from error
+    _claim_unique(context, entity, payload)
+    context.emit(emit.event, payload)
+    return answer
+
+
+def _is_fit(context: Context, command: Command, emit: Emit, entity: ObjectType, arguments: Mapping[str, Any]) -> bool:
+    try:
+        _outcome(context, command, emit, entity, arguments)
+    except (_UnfitError, CommandError):
+        return False
+    return True
+
+
+def _outcome(
+    context: Context, command: Command, emit: Emit, entity: ObjectType, arguments: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return an event's payload, and the entity to answer with. Raises _UnfitError, and CommandError as `_find`."""
     component = context.config.component
-    entity = component.types[command.return_type.name]
     given = {**_flat(component, command, arguments), **fixed_values(component, entity, emit)}
     if emit.operation == "create":
         _refuse_nulls(entity, given, "leave it out to get its default")
         given = {**_defaults(component, entity), **given}
         made = {"id": context.uuid(), **{each.python_name: given[each.python_name] for each in entity.attributes}}
-        _announce(context, emit, entity, made)
-        return made
+        return _fitting(context, emit, made), made
     standing = _find(context, entity, given.pop("id"))
     if emit.operation == "delete":
-        _announce(context, emit, entity, {"id": standing["id"]})
-        return standing
+        return _fitting(context, emit, {"id": standing["id"]}), standing
     _refuse_nulls(entity, given, "leave it out to keep it as it is")
     # Not compared with the Cache: it may be behind, and a value that seems to stand may be gone in the log.
-    _announce(context, emit, entity, {"id": standing["id"], **given})
-    return {**standing, **given}
+    return _fitting(context, emit, {"id": standing["id"], **given}), {**standing, **given}
 
 
 def _flat(component: Component, command: Command, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,20 +103,17 @@ def _defaults(component: Component, entity: ObjectType) -> dict[str, Any]:
 def _refuse_nulls(entity: ObjectType, given: Mapping[str, Any], instead: str) -> None:
     for attribute in entity.attributes:
         if attribute.type.required and given.get(attribute.python_name, "") is None:
-            message = f"{attribute.name} cannot be null; {instead}."
-            raise CommandError(message, code="BAD_USER_INPUT")
+            raise _UnfitError(f"{attribute.name} cannot be null; {instead}.")
 
 
-def _announce(context: Context, emit: Emit, entity: ObjectType, payload: Mapping[str, Any]) -> None:
+def _fitting(context: Context, emit: Emit, payload: dict[str, Any]) -> dict[str, Any]:
+    """Return a payload that its event can have: GraphQL's types do not say everything, such as an id's length."""
     try:
         context.payloads.encode(emit.event, payload)
     except EventError as error:
-        # The client's arguments are all that is in it: GraphQL's types do not say everything, such as an id's length.
         reason = error.__cause__
-        message = misfit(reason) if isinstance(reason, msgspec.ValidationError) else str(error)
-        raise CommandError(message, code="BAD_USER_INPUT") from error
-    _claim_unique(context, entity, payload)
-    context.emit(emit.event, payload)
+        raise _UnfitError(misfit(reason) if isinstance(reason, msgspec.ValidationError) else str(error)) from error
+    return payload
 
 
 def _claim_unique(context: Context, entity: ObjectType, payload: Mapping[str, Any]) -> None:

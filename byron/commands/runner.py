@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +21,8 @@ from byron.commands.claims import Claims
 from byron.commands.context import Context, component_models
 from byron.commands.declared import run_declared
 from byron.commands.emissions import refuse_undeclared
-from byron.commands.functions import COMMANDS, HOOKS, load_function
+from byron.commands.functions import COMMANDS, load_function
+from byron.commands.hooks import run_after, run_before
 from byron.commands.idempotency import Attempt
 from byron.commands.plain import plain_value
 from byron.commands.records import Decision, announced, mark_of
@@ -160,19 +162,17 @@ class CommandRunner:
     def _value(self, context: Context, command: Command, arguments: Mapping[str, Any]) -> Any:
         """Run the hooks and the function, and hold the result against what was declared."""
         arguments = {name: each for name, each in arguments.items() if name != VERSION or not command.version}
-        given = dict.fromkeys(function_arguments(self._component, command)) | arguments
-        for hook in command.hooks.before:
-            changed = load_function(self.config, HOOKS, hook)(context, given)
-            given = given if changed is None else dict(changed)
+        none = dict.fromkeys(function_arguments(self._component, command))
+        asked = deepcopy(arguments) if command.hooks.before and command.is_declared else arguments
+        given = run_before(context, command, none | arguments)
         if command.is_declared:
             # An argument that was left out is no null: an update leaves its attribute alone.
             passed = {name: each for name, each in given.items() if each is not None or name in arguments}
-            value = run_declared(context, command, passed)
+            value = run_declared(context, command, passed, asked=asked)
         else:
-            value = load_function(self.config, COMMANDS, command.name)(context, **given)
+            value = load_function(self.config, COMMANDS, command.name)(context, **none | given)
         value = load_rows(value, context.columns)
-        for hook in command.hooks.after:
-            load_function(self.config, HOOKS, hook)(context, value)
+        run_after(context, command, value)
         check_result(self._component, command, value)
         return value
 

@@ -331,7 +331,8 @@ def test_a_user_of_django_s_has_no_roles(guarded):
 
 def test_the_runner_refuses_before_any_hook_whatever_brought_the_command(library, guarded, component, monkeypatch):
     hooked = guarded.commands["addBook"].model_copy(update={"roles": ("teacher",)})
-    monkeypatch.setattr("byron.commands.runner.load_function", lambda *args: pytest.fail("a hook was looked for"))
+    monkeypatch.setattr("byron.commands.hooks.load_function", lambda *args: pytest.fail("a hook was looked for"))
+    monkeypatch.setattr("byron.commands.runner.load_function", lambda *args: pytest.fail("a function was looked for"))
     for command in (hooked, guarded.commands["createAuthor"]):
         with pytest.raises(CommandError) as error:
             CommandRunner(library).run(command, {"data": {}})

@@ -45,7 +45,7 @@ def test_hooks_run_as_declared_and_each_sees_what_those_before_it_did(component,
 
     seen, hooks = [], {"first": first, "second": second, "third": third, "fourth": fourth}
     monkeypatch.setattr(
-        "byron.commands.runner.load_function",
+        "byron.commands.hooks.load_function",
         lambda config, folder, name: hooks[name] if folder == HOOKS else load_function(config, folder, name),
     )
     declared = library.component.commands["addBook"]
