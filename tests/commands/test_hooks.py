@@ -66,7 +66,10 @@ def test_a_hook_that_makes_other_arguments_is_named(run, component, hook, told):
     [
         (lambda ctx, given: given.update(title="x"), "added the argument 'title', which it does not take"),
         (lambda ctx, given: given.update(where={"title": {"eq": "x"}}), "added 'title' to where, which ListBooksWhere"),
-        (lambda ctx, given: given.update(where={"author": {"like": "x"}}), "added 'like' to where.author, which IDCondition"),
+        (
+            lambda ctx, given: given.update(where={"author": {"like": "x"}}),
+            "added 'like' to where.author, which IDCondition",
+        ),
     ],
 )
 def test_what_a_hook_filters_by_is_never_ignored(run, hook, told):
