@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,99}", re.ASCII)
+
 
 class ByronError(Exception):
     """Root of Byron's errors: catching it catches them all."""
@@ -110,11 +114,14 @@ class CommandError(ByronError):
     """Refuse a command; the client gets the message and `extensions.code`.
 
     `raise CommandError("Student 7 is on leave.", code="CONFLICT")`. The code is an
-    upper-case word of the component's own choice. Nothing is published.
+    upper-case word of the component's own choice, digits and underscores included; raises ValueError for any
+    other: clients compare it, and it is in the access log. Nothing is published.
     """
 
     def __init__(self, message: str, *, code: str = "BAD_REQUEST") -> None:
         super().__init__(message)
+        if not _CODE.fullmatch(code):
+            raise ValueError(f"{code!r} is no code of a CommandError: write an upper-case word such as NOT_FOUND.")
         self.message = message
         self.code = code
 

@@ -104,6 +104,8 @@ class GraphQLService:
         if operation is None:
             message = "Name the operation to run: the document has several, or not that one."
             return _refused(BAD_USER_INPUT, GraphQLError(message))
+        if operation.operation is OperationType.SUBSCRIPTION:
+            return _refused(VALIDATION_FAILED, GraphQLError("There are no subscriptions; ask with a query.", operation))
         if queries_only and operation.operation is not OperationType.QUERY:
             return _turned_away(_NOT_BY_GET)
         try:
@@ -174,7 +176,7 @@ class GraphQLService:
             attempt.require_not_lost()
         body: dict[str, Any] = {"data": result.data}
         if result.errors:
-            body["errors"] = [formatted(self.config, error) for error in result.errors]
+            body["errors"] = [formatted(self.config, error, variables) for error in result.errors]
         started = result.data is not None or any(error.path for error in result.errors or ())
         return Answer(
             body=body if started else {"errors": body["errors"]},

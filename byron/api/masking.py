@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
 from graphql import FieldNode, GraphQLError
 
+from byron.api.documents.literals import in_graphql_words, null_variables
 from byron.cache.trouble import is_unavailable, remedy_for
 from byron.events.ids import new_id
 from byron.exceptions import (
@@ -51,8 +53,10 @@ def refusal_of(error: GraphQLError, code: str) -> dict[str, Any]:
     return {**error.formatted, "extensions": {"code": code, **(error.extensions or {})}}
 
 
-def formatted(config: ComponentConfig, error: GraphQLError) -> dict[str, Any]:
-    """Return an error of an execution as clients see it."""
+def formatted(
+    config: ComponentConfig, error: GraphQLError, variables: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return an error of an execution, with these variables, as clients see it."""
     shown: dict[str, Any] = dict(error.formatted)
     original = error.original_error
     if isinstance(original, CommandError):
@@ -64,7 +68,8 @@ def formatted(config: ComponentConfig, error: GraphQLError) -> dict[str, Any]:
             events = {"events": list(original.event_ids)} if isinstance(original, OutcomeUnknownError) else {}
             return {**shown, "message": message, "extensions": {"code": code, **events}}
     if not error.path or (isinstance(original, GraphQLError | None) and _is_of_an_argument(error)):
-        return {**shown, "extensions": {"code": BAD_USER_INPUT, **(error.extensions or {})}}
+        message = _of_an_argument(error, variables or {})
+        return {**shown, "message": message, "extensions": {"code": BAD_USER_INPUT, **(error.extensions or {})}}
     if original is not None and is_unavailable(original, config.alias):
         remedy = remedy_for(config.alias)
         log.warning("component=%s code=%s error=%r%s", config.label, CACHE_UNAVAILABLE, str(original), remedy)
@@ -90,6 +95,13 @@ def _is_of_the_project(file: str) -> bool:
     base = getattr(settings, "BASE_DIR", None)
     # An environment may lie inside of the project.
     return base is not None and file.startswith(f"{base}{os.sep}") and "site-packages" not in file
+
+
+def _of_an_argument(error: GraphQLError, variables: Mapping[str, Any]) -> str:
+    nulls = [name for node in error.nodes or () for name in null_variables(node, variables)]
+    if nulls and " has invalid value " in error.message:
+        return f"{error.message.rstrip('.')}: ${nulls[0]} is null, which may not be there."
+    return in_graphql_words(error.message)
 
 
 def _is_of_an_argument(error: GraphQLError) -> bool:

@@ -10,6 +10,7 @@ from datetime import datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 from django.apps import apps
 from django.db import models
 from django.http import HttpRequest
@@ -72,6 +73,11 @@ def new_event(
     )
 
 
+def _shown(value: Any) -> str:
+    """Return a value as clients write it."""
+    return str(msgspec.to_builtins(value, enc_hook=str))
+
+
 def _copied(value: Any) -> Any:
     """Return JSON's containers anew, whatever is in them as it is: `copy.deepcopy` takes several times as long."""
     if type(value) is dict:
@@ -131,7 +137,7 @@ class Context(Hinting):
         kind, _, attribute = name.partition(".")
         entity = self.config.component.types.get(kind)
         if entity is None:
-            self.claims.take(name, value, id, lambda: False, message or f'{name} "{value}" is taken.')
+            self.claims.take(name, value, id, lambda: False, message or f'{name} "{_shown(value)}" is taken.')
             return
         if attribute not in entity.attribute:
             raise LookupError(
@@ -145,7 +151,7 @@ class Context(Hinting):
             cast("_Field", model._meta.get_field(column)).to_python(value),
             id,
             (others if id is None else others.exclude(pk=id)).exists,
-            message or f'{kind} with {attribute} "{value}" already exists.',
+            message or f'{kind} with {attribute} "{_shown(value)}" already exists.',
         )
 
     def emit(self, name: str, payload: Mapping[str, Any] | models.Model, *, key: str | None = None) -> Event:

@@ -57,7 +57,8 @@ def _filtered(rows: Rows, read: Read, arguments: Mapping[str, Any]) -> Rows:
     for name, conditions in (arguments.get("where") or {}).items():
         for operator, value in (conditions or {}).items():
             if value is None:
-                raise _refusal(f"{_shown(read, name, operator)} is null; leave it out, or use isNull.")
+                instead = "" if operator == "is_null" else ", or use isNull"
+                raise _refusal(f"{_shown(read, name, operator)} is null; leave it out{instead}.")
             if operator == "in" and len(value) > _MOST_VALUES:
                 shown = _shown(read, name, operator)
                 raise _refusal(f"{shown} lists {len(value)} values; {_MOST_VALUES} are the most.")
@@ -74,6 +75,8 @@ def _shown(read: Read, name: str, operator: str) -> str:
 def _where(rows: Rows, name: str, operator: str, value: Any) -> Rows:
     if operator in _LOOKUPS:
         return rows.filter(**{f"{name}__{_LOOKUPS[operator]}": value})
+    if operator not in ("contains", "starts_with"):
+        raise LookupError(f"There is no condition {operator!r}.")
     # Not LIKE, which tells upper from lower case on PostgreSQL and does not on SQLite.
     place = f"{name}_{operator}_place"
     found = Q(**{place: 1}) if operator == "starts_with" else Q(**{f"{place}__gt": 0})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ from byron.events.payloads import PayloadCodec
 from byron.exceptions import (
     BrokerUnavailableError,
     CommandError,
+    ContractError,
     OutcomeUnknownError,
     PartlyKnownError,
     PublishDeniedError,
@@ -44,6 +46,7 @@ from byron.exceptions import (
 )
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Command
+from byron.schema.problems import listed
 from byron.schema.reads import VERSION, function_arguments
 
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -54,6 +57,11 @@ _NOTHING_PUBLISHED = (BrokerUnavailableError, PublishDeniedError, PublishRefused
 
 #: What a function may raise to end a thread or a process: the request's other commands are to be answered all the same.
 _ENDINGS = (SystemExit, GeneratorExit, asyncio.CancelledError)
+
+
+def _is_main_thread() -> bool:
+    """Whether Ctrl-C can come here."""
+    return threading.current_thread() is threading.main_thread()
 
 
 class CommandEndedError(Exception):
@@ -125,7 +133,7 @@ class CommandRunner:
                 timeout = attempt.time_to_publish(timeout)
         except BaseException as error:
             context.claims.release(wait=not isinstance(error, BrokerUnavailableError))
-            if isinstance(error, _ENDINGS):
+            if isinstance(error, _ENDINGS) or (isinstance(error, KeyboardInterrupt) and not _is_main_thread()):
                 raise CommandEndedError(f"{command.name} raised {error!r}, which is no way to fail.") from error
             raise
         events = self._publish(context, broker, messages, timeout, lock) if broker is not None else ()
@@ -168,13 +176,23 @@ class CommandRunner:
         if command.is_declared:
             # An argument that was left out is no null: an update leaves its attribute alone.
             passed = {name: each for name, each in given.items() if each is not None or name in arguments}
-            value = run_declared(context, command, passed, asked=asked)
+            value = self._declared(context, command, passed, asked)
         else:
             value = load_function(self.config, COMMANDS, command.name)(context, **none | given)
         value = load_rows(value, context.columns)
         run_after(context, command, value)
         check_result(self._component, command, value)
         return value
+
+    def _declared(
+        self, context: Context, command: Command, arguments: Mapping[str, Any], asked: Mapping[str, Any]
+    ) -> Any:
+        try:
+            return run_declared(context, command, arguments, asked=asked)
+        except Exception as error:
+            if command.hooks.before and not isinstance(error, CommandError | ContractError):
+                error.add_note(f"The arguments of {command.name} were those that {listed(command.hooks.before)} left.")
+            raise
 
     def _context(
         self,

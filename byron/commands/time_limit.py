@@ -29,6 +29,9 @@ _INTERVAL = 0.1
 #: Seconds that are left, at least, for putting together the answer of a command that took almost all the time.
 _FOR_THE_ANSWER = 1.0
 
+#: Seconds: commands that have used up less than these leave the others their time.
+_SHARED = 0.1
+
 _current: ContextVar[TimeLimit | None] = ContextVar("byron_time_limit", default=None)
 
 
@@ -95,6 +98,8 @@ class TimeLimit:
         self._connection: Any = None
         self._outer: TimeLimit | None = None
         self._suspended = 0
+        #: Whether others have used up some of the time.
+        self._is_shared = False
         #: What is left while it is suspended.
         self._left = 0.0
         self._helper: int | None = None
@@ -107,6 +112,7 @@ class TimeLimit:
             if self._outer is not None:
                 self._outer.suspend()
                 seconds = min(seconds, self._outer.left())
+                self._is_shared = seconds < self._seconds - _SHARED
             self._deadline = self._began + seconds
             self._thread = threading.get_ident()
             # The wrapper of this thread; another thread would get one of its own by the alias.
@@ -130,6 +136,9 @@ class TimeLimit:
         if self._interrupted or time.monotonic() > self._deadline:
             log.warning("command=%s code=TIME_LIMIT seconds=%g", self._name, self._seconds, exc_info=error)
             message = f"{self._name} took longer than {self._seconds:g} seconds; nothing was changed."
+            if self._outer is not None and self._is_shared:
+                took = f"{self._outer._name} took longer than {self._outer._seconds:g} seconds"
+                message = f"{self._name} was interrupted: {took}. {self._name} changed nothing."
             raise CommandError(message, code="TIME_LIMIT") from None
 
     def left(self) -> float:

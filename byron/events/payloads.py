@@ -91,7 +91,12 @@ class PayloadCodec:
             return encode_payload(payload)
         if form.groups:
             payload = with_wire_names(payload, form.groups, self._component)
-        body = encode_payload({form.wire_names.get(key, key): value for key, value in payload.items()})
+        named = {form.wire_names.get(key, key): value for key, value in payload.items()}
+        if len(named) < len(payload):
+            names = ((key, name) for key, name in form.wire_names.items() if key != name)
+            twice = next(f"{key} and {name}" for key, name in names if key in payload and name in payload)
+            raise EventError(f"The payload of {event} has both {twice}, which are one attribute.")
+        body = encode_payload(named)
         if form.whole and form.fills:
             body = self._filled(form.shape, body, nulls=False)
         if form.checked:

@@ -15,7 +15,7 @@ from byron.schema.values import check_decimal, check_moment, plain_decimal
 # Python reads much more than these: spaces, other scripts' digits, further digits of a second, which it cuts off.
 _DAY = r"\d{4}-\d{2}-\d{2}"
 _HOUR = r"\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?"
-_ZONE = r"(?:Z|[+-]\d{2}:\d{2})"
+_ZONE = r"(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 _UUID = "-".join(f"[0-9A-Fa-f]{{{digits}}}" for digits in (8, 4, 4, 4, 12))
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from graphql import build_schema, lexicographic_sort_schema, print_schema
 
 from byron.api.execution import GraphQLService
 from byron.codegen.graphql import graphql_source
+from byron.commands.runner import CommandEndedError, CommandRunner
 from byron.exceptions import (
     BrokerUnavailableError,
     MessageTooLargeError,
@@ -63,7 +65,7 @@ def test_a_mutation_answers_a_number_as_it_is_read_later(component, everything, 
 
 def test_what_a_command_returns_is_answered_as_a_cache_would_give_it(component, monkeypatch):
     book = {"id": "b", "title": "t", "genre": "DRAMA", "author": "a", "tags": [], "price": Decimal("1E+3")}
-    monkeypatch.setattr("byron.commands.runner.run_declared", lambda *_: book)
+    monkeypatch.setattr("byron.commands.runner.run_declared", lambda *_, **__: book)
 
     assert component.graphql('{ getBook(id: "b") { price } }') == {"getBook": {"price": "1000"}}
 
@@ -267,6 +269,24 @@ def test_a_command_that_would_end_its_process_fails_and_the_other_ones_are_answe
     assert [each["extensions"]["code"] for each in failure.value.errors] == ["INTERNAL_ERROR"]
 
 
+def test_a_keyboard_interrupt_that_nobody_can_have_typed_ends_nothing(library, component, monkeypatch):
+    def interrupt(ctx, **arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("byron.commands.runner.load_function", lambda *_: interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        CommandRunner(library).run(library.component.commands["howMany"], {})
+    with ThreadPoolExecutor(1) as threads:
+        failed = threads.submit(CommandRunner(library).run, library.component.commands["howMany"], {}).exception()
+    assert isinstance(failed, CommandEndedError)
+
+
+def test_a_subscription_is_told_that_there_are_none(component):
+    with pytest.raises(GraphQLFailure, match="There are no subscriptions; ask with a query") as failure:
+        component.graphql("subscription { howMany }")
+    assert failure.value.code == "GRAPHQL_VALIDATION_FAILED"
+
+
 def test_queries_answer_while_the_broker_is_away(component):
     component.broker.available = False
 
@@ -303,7 +323,7 @@ def test_a_command_may_return_the_referenced_entity_itself(component, monkeypatc
     def get_author(ctx, id):
         return {"id": id, "fullName": "not in the Cache"}
 
-    def list_books(ctx, command, arguments):
+    def list_books(ctx, command, arguments, *, asked):
         return [{"id": "b", "title": "t", "genre": "DRAMA", "tags": [], "author": get_author(ctx, "a")}]
 
     monkeypatch.setattr("byron.commands.runner.run_declared", list_books)

@@ -197,7 +197,7 @@ def test_a_plain_list_goes_on_after_an_id(shelf):
         ('after: ""', "UNKNOWN_CURSOR", "after is no cursor"),
         ("where: {title: {eq: null}}", "BAD_USER_INPUT", "where.title.eq is null; leave it out, or use isNull."),
         ("where: {title: {startsWith: null}}", "BAD_USER_INPUT", "where.title.startsWith is null; leave it out"),
-        ("where: {price: {isNull: null}}", "BAD_USER_INPUT", "where.price.isNull is null; leave it out"),
+        ("where: {price: {isNull: null}}", "BAD_USER_INPUT", "where.price.isNull is null; leave it out."),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused_with_the_remedy(shelf, arguments, code, message):

@@ -90,7 +90,7 @@ def test_integers_are_exact(number):
             "JSON: it has half of a surrogate pair, which is no character.",
         ),
         (b'{"query": "q", "variables": {"x": "\\udc00 and more"}}', "JSON: it has half of a surrogate pair"),
-        (b'\xef\xbb\xbf{"query": "q"}', "The request's body is not JSON: invalid character (byte 0)."),
+        (b'\xef\xbb\xbf{"query": "q"}', "The request's body is not JSON: it begins with a byte order mark, which"),
         ('{"query": "q"}'.encode("utf-16"), "The request's body is not JSON: "),
         (b'{"query": "q"} x', "The request's body is not JSON: trailing characters"),
         ([{"query": "q"}], "The request's body must be one JSON object with a query; batches are not taken."),
@@ -167,6 +167,18 @@ def test_a_url_that_is_no_request_is_refused(query_string, message):
 
     assert message in str(caught.value)
     assert (caught.value.code, caught.value.status) == ("BAD_REQUEST", 400)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip"])
+def test_an_encoded_body_is_refused_by_its_encoding(encoding):
+    request = RequestFactory().generic(
+        "POST", "/", b"\x1f\x8b", content_type="application/json", headers={"Content-Encoding": encoding}
+    )
+    with pytest.raises(RequestError, match=f"not in the Content-Encoding {encoding}") as caught:
+        read_request(request)
+
+    assert (caught.value.code, caught.value.status) == ("UNSUPPORTED_MEDIA_TYPE", 415)
+    assert caught.value.headers == {"Accept-Encoding": "identity"}
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,54 @@ def test_a_value_in_the_text_is_refused_with_its_place_and_argument(component, d
     assert error["locations"] == [{"line": 1, "column": column}]
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            {"title": None},
+            "got invalid value null at 'data.title'; Expected non-nullable type 'String!' not to be null.",
+        ),
+        ({"title": True}, "got invalid value true at 'data.title'; String cannot represent a non string value: true"),
+        ({"tags": [None]}, "got invalid value null at 'data.tags[0]'; Expected non-nullable type 'String!' not to be"),
+        ([1], "got invalid value [1]; Expected type 'BookInput' to be an object."),
+    ],
+)
+def test_variables_are_told_of_in_the_words_of_graphql(component, value, message):
+    book = {"title": "", "genre": "DRAMA", "author": "", "tags": []}
+    with pytest.raises(GraphQLFailure) as failure:
+        component.graphql(
+            "mutation($data: BookInput!) { addBook(data: $data) { id } }",
+            data={**book, **value} if isinstance(value, dict) else value,
+        )
+
+    assert message in failure.value.errors[0]["message"]
+
+
+def test_a_number_too_large_for_a_float_is_told_so(component, everything):
+    with pytest.raises(GraphQLFailure, match="The number is too large"):
+        component.mutate("makeEverything", **{**everything, "ratio": 10**400})
+
+
+@pytest.mark.parametrize("text", ["2024-02-29T12:00:00+24:00", "2024-02-29T12:00:00-05:60"])
+def test_an_offset_is_less_than_a_day(component, text):
+    with pytest.raises(GraphQLFailure, match="DateTime takes a string such as .*, not "):
+        component.query("everythings", moment=text)
+
+
+def test_a_variable_that_is_null_within_a_value_is_named(component):
+    with pytest.raises(GraphQLFailure) as failure:
+        component.graphql(
+            """mutation($title: String = "x", $tag: String = "y") {
+              addBook(data: {title: $title, genre: DRAMA, author: "a", tags: [$tag]}) { id }
+            }""",
+            tag=None,
+        )
+
+    [error] = failure.value.errors
+    assert error["message"].endswith(": $tag is null, which may not be there.")
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+
+
 def test_a_value_of_a_variable_is_refused_with_its_place_and_name(component):
     with pytest.raises(GraphQLFailure) as failure:
         component.graphql(

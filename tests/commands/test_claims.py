@@ -364,3 +364,23 @@ def test_other_values_are_other_claims():
     values += [Decimal("123456789012345678901234567890.12"), UUID(int=1)]
     assert len({digest("Library", "Author.fullName", value) for value in values}) == len(values)
     assert len({digest(*names, "Ada") for names in [("a", "b"), ("a", "c"), ("ab", ""), ("", "ab")]}) == 4
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (datetime(2024, 2, 29, 10, 30, tzinfo=UTC), "2024-02-29T10:30:00Z"),
+        (date(2024, 2, 29), "2024-02-29"),
+        (Decimal("1.50"), "1.50"),
+        (7, "7"),
+    ],
+)
+def test_what_is_taken_is_told_as_clients_write_it(written, value, shown):
+    def take(ctx):
+        ctx.claim("seat", value)
+        ctx.emit("seat.taken", {"id": "1"})
+        return {"id": "1", "full_name": "Ada"}
+
+    written(take)
+    with pytest.raises(CommandError, match=f'^seat "{shown}" is taken\\.$'):
+        written(take)

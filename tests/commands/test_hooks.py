@@ -77,6 +77,12 @@ def test_what_a_hook_filters_by_is_never_ignored(run, hook, told):
         run("listBooks", {}, before=hook)
 
 
+def test_an_error_in_what_is_declared_names_the_hooks(run):
+    with pytest.raises(KeyError) as caught:
+        run("listBooks", {}, before=lambda ctx, given: given.update(order_by=["NOPE"]))
+    assert caught.value.__notes__ == ["The arguments of listBooks were those that tidy left."]
+
+
 def test_a_hook_may_narrow_what_is_read(run, component):
     add_books(component, "Emma")
     add_books(component, "Hamlet", genre="DRAMA")

@@ -104,6 +104,11 @@ def test_a_declared_payload_that_does_not_fit_is_refused(codec, change, message)
         codec.encode("new.thing", {**THING, **change})
 
 
+def test_an_attribute_by_both_its_names_is_refused(codec):
+    with pytest.raises(EventError, match="new.thing has both full_name and fullName, which are one attribute"):
+        codec.encode("new.thing", {**THING, "fullName": "Bob"})
+
+
 def test_entities_may_refer_to_their_own_type(codec):
     person = {"id": "1", "friends": ["2", "3"], "boss": "4"}
 

@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from graphql import (
     ArgumentNode,
     GraphQLError,
+    Node,
     ObjectFieldNode,
+    ObjectValueNode,
     ValidationContext,
     ValuesOfCorrectTypeRule,
     VariableDefinitionNode,
+    VariableNode,
     get_named_type,
     is_leaf_type,
 )
+
+
+def null_variables(node: Node, variables: Mapping[str, Any]) -> list[str]:
+    """Return the variables in a value that are null: GraphQL says of the whole value that it is invalid."""
+    if isinstance(node, VariableNode):
+        name = node.name.value
+        return [name] if name in variables and variables[name] is None else []
+    inner = [field.value for field in node.fields] if isinstance(node, ObjectValueNode) else getattr(node, "values", ())
+    return [name for each in inner for name in null_variables(each, variables)]
+
+
+#: Python's words in messages of graphql-core, and those of GraphQL.
+_WORDS = (
+    (re.compile(r"(?<=got invalid value )None\b|(?<=not to be )None\b|(?<=value: )None\b"), "null"),
+    (re.compile(r"(?<=got invalid value )True\b|(?<=value: )True\b"), "true"),
+    (re.compile(r"(?<=got invalid value )False\b|(?<=value: )False\b"), "false"),
+    (re.compile(r"to be a mapping(?=\.$)"), "to be an object"),
+    (re.compile(r"int too large to convert to float$"), "The number is too large."),
+)
+
+
+def in_graphql_words(message: str) -> str:
+    """Return what graphql-core says of a variable's value, in the words of whoever sent it."""
+    for pattern, words in _WORDS:
+        message = pattern.sub(words, message)
+    return message
 
 
 class PlacedValuesRule(ValuesOfCorrectTypeRule):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -95,6 +96,8 @@ def _refuse_constant(name: str) -> None:
 def _reason(data: bytes, error: ValueError) -> str:
     if not data.strip():
         return "it is empty"
+    if data.startswith(BOM_UTF8):
+        return "it begins with a byte order mark, which JSON has not"
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8"
     # msgspec's word for it, without a path that names no parameter.
@@ -136,6 +139,14 @@ def _from_url(name: str, text: str) -> Any:
 
 
 def _check_content_type(request: HttpRequest) -> None:
+    encoding = request.META.get("HTTP_CONTENT_ENCODING", "")
+    if encoding.lower() not in ("", "identity"):
+        raise RequestError(
+            f"Send the request's body as it is, not in the Content-Encoding {encoding[:100]}.",
+            code="UNSUPPORTED_MEDIA_TYPE",
+            status=415,
+            headers={"Accept-Encoding": "identity"},
+        )
     charset = (request.content_params or {}).get("charset", "utf-8")
     if request.content_type != JSON or charset.lower() not in UTF_8:
         given = request.META.get("CONTENT_TYPE", "")[:100]
