@@ -63,15 +63,13 @@ class Bulkhead:
         if thread in self._waiting:
             yield True
             return
-        if not self._enter(thread):
-            yield False
-            return
+        # A time limit may interrupt a thread between any two steps: one that has a place by then gives it back.
         try:
-            yield True
+            yield self._enter(thread)
         finally:
             with self._changed:
-                del self._waiting[thread]
-                self._changed.notify()
+                if self._waiting.pop(thread, None) is not None:
+                    self._changed.notify()
 
     @contextmanager
     def broker_wait(self) -> Iterator[None]:

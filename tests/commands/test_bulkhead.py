@@ -12,6 +12,7 @@ from django.test import override_settings
 
 from byron.commands import bulkhead as module
 from byron.commands.bulkhead import Bulkhead, limit_waits
+from byron.commands.time_limit import TimeIsUpError
 
 
 @contextmanager
@@ -128,3 +129,20 @@ def test_one_thread_stays_free_and_most_of_the_others_are_for_the_broker(monkeyp
         monkeypatch.setattr(f"byron.commands.bulkhead.{name}", each)
     limit_waits(threads)
     assert [each.places for each in limited.values()] == [broker, waits, bodies]
+
+
+def test_a_thread_that_is_interrupted_as_it_takes_its_place_gives_it_back(monkeypatch):
+    bulkhead = Bulkhead()
+    bulkhead.limit(1)
+    enter = bulkhead._enter
+
+    def interrupted(thread):
+        enter(thread)
+        raise TimeIsUpError
+
+    monkeypatch.setattr(bulkhead, "_enter", interrupted)
+    with pytest.raises(TimeIsUpError), bulkhead.place():
+        pass
+    monkeypatch.undo()
+    with bulkhead.place() as admitted:
+        assert admitted
