@@ -67,5 +67,6 @@ $(BIN)/.installed: setup.cfg pyproject.toml
 	  || { $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install -q pip; } \
 	  || { echo "Python lacks venv and pip: apt-get install python3-venv"; rm -rf $(VENV); exit 1; }
 	$(BIN)/python -m pip install -q --upgrade pip
-	$(BIN)/python -m pip install -q -e '.[dev,embedded]'
+	@# An editable installation is meant; setuptools warns of each.
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q -e '.[dev,embedded]'
 	@touch $@
