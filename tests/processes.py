@@ -47,6 +47,19 @@ def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = PATIEN
     pytest.fail(f"waited {seconds:.0f} s in vain for {what}")
 
 
+def freeze(pid: int) -> None:
+    """Stop a process until it gets SIGCONT. The signal is on its way when `kill` returns: this waits for every thread."""
+    os.kill(pid, signal.SIGSTOP)
+    threads = Path(f"/proc/{pid}/task")
+
+    def is_stopped() -> bool:
+        states = [(each / "stat").read_text().rpartition(")")[2].split()[0] for each in threads.iterdir()]
+        return set(states) <= {"T", "t"}
+
+    if threads.exists():
+        wait_for(is_stopped, f"process {pid} to stop")
+
+
 #: What changes how pytest prints: a CI's own variables make it fold nothing, others add colours.
 PRINTING = {"CI", "BUILD_NUMBER", "COLUMNS", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "PYTEST_ADDOPTS"}
 

@@ -554,7 +554,7 @@ class ConsumerConformance:
             broker.publish([make_message(broker)], TIMEOUT)
             began = time.monotonic()
             assert positions(consumer.fetch(500, TIMEOUT)) == [1]
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < TIMEOUT / 2
 
     def test_fetch_returns_at_most_the_limit(self, broker: Broker) -> None:
         broker.publish(make_messages(broker, 10), TIMEOUT)
@@ -578,7 +578,7 @@ class ConsumerConformance:
             publisher.start()
             began = time.monotonic()
             assert positions(consumer.fetch(10, TIMEOUT)) == [1]
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < TIMEOUT / 2
             publisher.join()
 
     def test_what_was_fetched_does_not_come_again_while_the_consumer_is_open(self, broker: Broker) -> None:

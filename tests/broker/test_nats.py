@@ -161,7 +161,7 @@ class TestPublishing:
             began = time.monotonic()
             with pytest.raises(PublishDeniedError, match=rf"do not allow publishing on '{message.subject}'"):
                 limited.publish([message], TIMEOUT)
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < TIMEOUT / 2
             assert limited.publish([make_message(broker, name="allowed")], TIMEOUT)[0].position == 1
 
     @pytest.mark.parametrize("denied", [0, 1, 2])
@@ -185,7 +185,7 @@ class TestPublishing:
             began = time.monotonic()
             with pytest.raises(BrokerUnavailableError, match=r"127\.0\.0\.1:\d+ cannot be reached"):
                 own_broker.publish(messages, TIMEOUT)
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < TIMEOUT / 2
         own_server.start()
         eventually(own_broker.is_connected, "the connection is back")
         [acknowledgement] = own_broker.publish([make_message(own_broker)], TIMEOUT)
@@ -274,7 +274,7 @@ class TestClaims:
         began = time.monotonic()
         with pytest.raises(BrokerUnavailableError, match="cannot be reached"):
             own_broker.claim("n", "me", 60, TIMEOUT)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < TIMEOUT / 2
         own_server.start()
         assert claim_surely(own_broker, "n", "you").is_own
 
@@ -367,7 +367,7 @@ class TestConnecting:
             began = time.monotonic()
             with pytest.raises(BrokerUnavailableError, match=r"127\.0\.0\.1:\d+ cannot be reached: .*Connect call"):
                 broker.ensure_log()
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < TIMEOUT / 2
             assert not broker.is_connected()
             own_server.start()
             assert broker.ensure_log().last == 0
@@ -379,7 +379,7 @@ class TestConnecting:
             began = time.monotonic()
             with pytest.raises(BrokerUnavailableError, match="cannot be reached"):
                 broker.ensure_log()
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 1.5
         own_server.resume()
 
     def test_a_wrong_password_is_named_and_not_shown(self, shared_server: RealServer, namespace: str) -> None:

@@ -7,7 +7,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +25,7 @@ _ENSURE = """
 import sys
 from pathlib import Path
 from byron.broker.server import ensure_running
+from tests.processes import freeze
 print(ensure_running("Calisto", state_path=Path(sys.argv[1])).pid)
 """
 
@@ -63,9 +63,7 @@ def publish(server: EmbeddedServer) -> int:
 
 def test_it_starts_on_need_and_stays(ensure: Callable[[], EmbeddedServer], state_path: Path) -> None:
     assert embedded.running("Calisto", state_path=state_path) is None
-    began = time.monotonic()
     server = ensure()
-    assert time.monotonic() - began < 2
     assert server.namespace == "Calisto"
     assert server.directory == state_path / "calisto"
     assert ensure() == server == embedded.running("Calisto", state_path=state_path)
@@ -110,7 +108,7 @@ def test_stop_kills_a_server_that_does_not_end(
     ensure: Callable[[], EmbeddedServer], state_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedded, "STOP_DEADLINE", 0.2)
-    os.kill(ensure().pid, signal.SIGSTOP)
+    freeze(ensure().pid)
     assert embedded.stop("Calisto", state_path=state_path)
     assert ensure()
 
@@ -230,7 +228,7 @@ def test_a_server_that_does_not_answer_is_reported(
 ) -> None:
     server = ensure()
     monkeypatch.setattr("byron.broker.server_state.START_DEADLINE", 0.2)
-    os.kill(server.pid, signal.SIGSTOP)
+    freeze(server.pid)
     with pytest.raises(BrokerError, match=r"does not answer on port \d+ after 0\.2 seconds"):
         ensure()
     os.kill(server.pid, signal.SIGCONT)

@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.health import Students, make_students
 from tests.postgres import PostgresServer, why_not
-from tests.processes import system, wait_for
+from tests.processes import freeze, system, wait_for
 
 pytestmark = [
     pytest.mark.broker,
@@ -133,7 +133,7 @@ def test_a_server_without_a_connection_left_is_told_and_mutations_go_on(students
 def test_a_server_that_accepts_connections_and_says_nothing_is_told(students: StudentsOnPostgres) -> None:
     students.terminate("students_api")
     server = int((students.server.data / "postmaster.pid").read_text().split()[0])
-    os.kill(server, signal.SIGSTOP)
+    freeze(server)
     try:
         students.is_told_of()
         students.create("while it was frozen")

@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.health import Students, make_students
 from tests.mongodb import MongoServer, why_not, why_not_real
-from tests.processes import system, wait_for
+from tests.processes import freeze, system, wait_for
 
 pytestmark = [
     pytest.mark.broker,
@@ -156,7 +156,7 @@ def test_a_server_without_a_connection_left_is_told_and_mutations_go_on(students
 
 def test_a_server_that_hangs_is_told_and_mutations_go_on(students: StudentsOnMongo) -> None:
     pid = students.server._process.pid
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     try:
         wait_for(lambda: students.ready() == 503, "the API not to be ready")
         students.create("while it was frozen")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes import Running, System, run, system, wait_for
+from tests.processes import Running, System, freeze, run, system, wait_for
 
 pytestmark = pytest.mark.broker
 
@@ -124,7 +124,7 @@ def test_a_receipt_of_one_component_is_good_at_another_whatever_its_sink_does(pa
     wait_for(lambda: pair.get_user(user, after, strict=True) == {"data": FOUND}, "the slow handler to end")
 
     # Stopped for a while.
-    pair.sink.process.send_signal(signal.SIGSTOP)
+    freeze(pair.sink.process.pid)
     try:
         user, after = pair.create_user()
         assert pair.get_user(user, after) == {"data": MISSING, "extensions": stale("pending")}

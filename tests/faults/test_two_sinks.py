@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.faults.ledger import TAKE_OVER, Ledger
-from tests.processes import Running, wait_for
+from tests.processes import Running, freeze, wait_for
 
 pytestmark = pytest.mark.broker
 
@@ -78,7 +78,7 @@ def test_a_standby_takes_over_from_a_sink_that_hangs_inside_of_a_transaction(ser
     second.says("standby component=ledger")
     ledger.wait_applied(100)
 
-    os.kill(first.process.pid, signal.SIGSTOP)
+    freeze(first.process.pid)
     try:
         seconds = ledger.wait_applied(ledger.cache.applied() + 1, seconds=30)
         figure("take-over", seconds)
@@ -96,7 +96,7 @@ def test_a_sink_that_hung_while_idle_and_comes_back_applies_nothing_that_another
     second.says("standby component=ledger")
     ledger.wait_applied(200)
 
-    os.kill(first.process.pid, signal.SIGSTOP)
+    freeze(first.process.pid)
     try:
         ledger.publish(200)
         seconds = seconds_to_go_on(ledger)
