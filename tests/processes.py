@@ -48,7 +48,7 @@ def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = PATIEN
 
 
 def freeze(pid: int) -> None:
-    """Stop a process until it gets SIGCONT. The signal is on its way when `kill` returns: this waits for every thread."""
+    """Stop a process, with every thread, until it gets SIGCONT: the signal is only on its way when `kill` returns."""
     os.kill(pid, signal.SIGSTOP)
     threads = Path(f"/proc/{pid}/task")
 

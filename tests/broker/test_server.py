@@ -18,6 +18,7 @@ from byron.broker.nats import NatsBroker
 from byron.broker.server import EmbeddedServer
 from byron.exceptions import BrokerError, MissingExtraError
 from tests.broker.conformance import TIMEOUT, eventually, make_message
+from tests.processes import freeze
 
 pytestmark = pytest.mark.broker
 
@@ -25,7 +26,6 @@ _ENSURE = """
 import sys
 from pathlib import Path
 from byron.broker.server import ensure_running
-from tests.processes import freeze
 print(ensure_running("Calisto", state_path=Path(sys.argv[1])).pid)
 """
 
