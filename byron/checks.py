@@ -112,8 +112,8 @@ def _tokens(given: ByronSettings) -> Iterator[CheckMessage]:
         return
     try:
         source = sources.key_source(given.jwt_keys, given.jwt_algorithms)
-        if "://" not in given.jwt_keys:
-            source.current()
+        if "://" not in given.jwt_keys and not source.current().keys:
+            raise KeysUnavailableError(f"{given.jwt_keys} holds no key for {', '.join(given.jwt_algorithms)}")
     except KeysUnavailableError as error:
         hint = "Set BYRON_JWT_KEYS to the path of a JWKS file, or to the https:// address of one."
         yield Error(f"Tokens cannot be checked: {str(error).rstrip('.')}.", hint=hint, id="byron.E013")
