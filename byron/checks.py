@@ -15,6 +15,7 @@ from django.db import DatabaseError, connections
 
 from byron.api.identity.authentication import require_pyjwt
 from byron.broker.access import configured_access
+from byron.broker.addresses import address_problem
 from byron.cache.places import place_of
 from byron.commands.functions import COMMANDS, HANDLERS, HOOKS, load_function, signature_misfit
 from byron.conf import PREFIX, ByronSettings, byron_settings, senseless_numbers
@@ -34,8 +35,13 @@ asked: ContextVar[bool] = ContextVar("asked", default=False)
 
 @register(TAG)
 def check_broker(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Outside DEBUG, the broker's address must be given."""
-    if byron_settings().broker_url or settings.DEBUG or not installed_components():
+    """The broker's address must be one; outside DEBUG, it must be given."""
+    given = byron_settings().broker_url
+    problem = address_problem(given) if given else ""
+    if problem:
+        hint = "Write nats://user:password@broker:4222, or tls://, ws:// or wss://; several with commas between them."
+        return [Error(f"BYRON_BROKER_URL {problem}.", hint=hint, id="byron.E019")]
+    if given or settings.DEBUG or not installed_components():
         return []
     return [
         Error(
