@@ -690,8 +690,17 @@ def test_the_next_process_asks_first(server, clock, last_good):
     server.text = '{"keys": []}'
 
     assert kids(UrlKeys(server.url, ALL, clock=clock).at_start()) == []
+    # Nor do keys come back that were taken away.
     server.status = 500
-    assert kids(UrlKeys(server.url, ALL, clock=clock).at_start()) == []
+    with pytest.raises(KeysUnavailableError):
+        UrlKeys(server.url, ALL, clock=clock).at_start()
+
+
+def test_keys_for_other_algorithms_are_not_taken_over(server, clock, last_good):
+    UrlKeys(server.url, ALL, clock=clock).current()
+    server.text = jwks(Issuer("RS256", "k2"))
+
+    assert kids(UrlKeys(server.url, ["RS256"], clock=clock).current()) == ["k2"]
 
 
 def test_keys_of_another_address_are_not_taken_over(server, clock, last_good):
@@ -710,7 +719,6 @@ def test_only_public_keys_are_left_for_the_next_process(server, clock, last_good
     [file] = tmp_path.glob("keys*")
     assert private["d"] not in file.read_text()
     assert file.stat().st_mode & 0o077 == 0
-    file.unlink()
 
     server.text = json.dumps({"keys": [{"kty": "oct", "k": encoded(b"s" * 32), "kid": "h"}]})
     assert kids(UrlKeys(server.url, ["HS256"], clock=clock).current()) == ["h"]

@@ -196,11 +196,12 @@ class UrlKeys:
 
     def _take_over(self) -> None:
         """Begin with the keys that another worker has left, for the rest of their lifetime."""
-        left = LAST_GOOD.find(self._url)
-        if left is not None:
-            text, fetched = left
-            with suppress(KeysUnavailableError):
-                self._keys, self._expires = read_key_set(text, self._algorithms), fetched + self._lifetime
+        text, fetched = LAST_GOOD.find(self._url) or (b"", 0.0)
+        with suppress(KeysUnavailableError):
+            keys = read_key_set(text, self._algorithms)
+            # Where other algorithms are allowed by now, there may be none for them: that is worth asking for.
+            if keys.keys:
+                self._keys, self._expires = keys, fetched + self._lifetime
 
     def _fetch(self) -> Event | None:
         """Begin a fetch unless one is under way; None when the last one is too recent."""
@@ -219,9 +220,7 @@ class UrlKeys:
             text = self._download()
             keys = read_key_set(text, self._algorithms)
             _tell_if_empty(self._url, keys, self._algorithms)
-            public = public_part(text)
-            if public is not None:
-                LAST_GOOD.leave(self._url, public, self._clock())
+            LAST_GOOD.leave(self._url, public_part(text), self._clock())
         except (OSError, HTTPException, ValueError, KeysUnavailableError) as error:
             if isinstance(error, HTTPError):
                 error.close()

@@ -28,11 +28,17 @@ class LastGood:
         """Take a directory that no other user can look into; None for none."""
         self._directory = None if directory is None else Path(directory)
 
-    def leave(self, url: str, jwks: str, fetched: float) -> None:
-        """Write a key set's text. `fetched` is of the monotonic clock, which the processes of a machine share."""
+    def leave(self, url: str, jwks: str | None, fetched: float) -> None:
+        """Write a key set's text in place of the one before; without a text, there is only none any more.
+
+        `fetched` is of the monotonic clock, which the processes of a machine share.
+        """
         if self._directory is None:
             return
         try:
+            if jwks is None:
+                (self._directory / _FILE).unlink(missing_ok=True)
+                return
             with NamedTemporaryFile("w", dir=self._directory, delete=False) as draft:
                 json.dump({"url": url, "fetched": fetched, "jwks": jwks}, draft)
             os.replace(draft.name, self._directory / _FILE)
