@@ -15,6 +15,7 @@ from django.db import DatabaseError, connections
 
 from byron.api.identity.authentication import require_pyjwt
 from byron.broker.access import configured_access
+from byron.broker.addresses import address_problem
 from byron.cache.places import place_of
 from byron.commands.functions import COMMANDS, HANDLERS, HOOKS, load_function, signature_misfit
 from byron.conf import PREFIX, ByronSettings, byron_settings, senseless_numbers
@@ -26,6 +27,7 @@ from byron.schema.reads import VERSION, function_arguments
 TAG = "byron"
 #: Seconds; clocks that differ more are to be set right.
 _LONGEST_LEEWAY = 300
+_SECURITY = "django.middleware.security.SecurityMiddleware"
 _ROUTER = "byron.cache.routers.CacheRouter"
 
 #: Whether the command `check` asks. What is as it should be while a project is made is told there alone.
@@ -34,8 +36,13 @@ asked: ContextVar[bool] = ContextVar("asked", default=False)
 
 @register(TAG)
 def check_broker(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Outside DEBUG, the broker's address must be given."""
-    if byron_settings().broker_url or settings.DEBUG or not installed_components():
+    """The broker's address must be one; outside DEBUG, it must be given."""
+    given = byron_settings().broker_url
+    problem = address_problem(given) if given else ""
+    if problem:
+        hint = "Write nats://user:password@broker:4222, or tls://, ws:// or wss://; several with commas between them."
+        return [Error(f"BYRON_BROKER_URL {problem}.", hint=hint, id="byron.E019")]
+    if given or settings.DEBUG or not installed_components():
         return []
     return [
         Error(
@@ -112,8 +119,8 @@ def _tokens(given: ByronSettings) -> Iterator[CheckMessage]:
         return
     try:
         source = sources.key_source(given.jwt_keys, given.jwt_algorithms)
-        if "://" not in given.jwt_keys:
-            source.current()
+        if "://" not in given.jwt_keys and not source.current().keys:
+            raise KeysUnavailableError(f"{given.jwt_keys} holds no key for {', '.join(given.jwt_algorithms)}")
     except KeysUnavailableError as error:
         hint = "Set BYRON_JWT_KEYS to the path of a JWKS file, or to the https:// address of one."
         yield Error(f"Tokens cannot be checked: {str(error).rstrip('.')}.", hint=hint, id="byron.E013")
@@ -149,6 +156,45 @@ def _roles_without_tokens(components: Sequence[ComponentConfig]) -> Iterator[Che
                 hint="They have roles: in schema.yaml, but no tokens are looked at. Set BYRON_JWT_KEYS.",
                 id="byron.W003",
             )
+
+
+@register(TAG, deploy=True)
+def check_redirects(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Redirects to https need somebody's word that a request came by it."""
+    if not settings.SECURE_SSL_REDIRECT or settings.SECURE_PROXY_SSL_HEADER or _SECURITY not in settings.MIDDLEWARE:
+        return []
+    return [
+        Warning(
+            "SECURE_SSL_REDIRECT is on, and SECURE_PROXY_SSL_HEADER is not set: where TLS ends at a proxy, every "
+            "request is redirected to where it came from, without end.",
+            hint="Set SECURE_PROXY_SSL_HEADER, in a generated project by TRUST_PROXY=true, if the proxy always "
+            "replaces that header; or leave the redirects to the proxy. Silence this where the server itself speaks "
+            "TLS.",
+            id="byron.W005",
+        )
+    ]
+
+
+@register(TAG, deploy=True)
+def check_graphiql(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Outside DEBUG, GraphiQL's page needs somebody who serves its files."""
+    if settings.DEBUG or not byron_settings().graphiql_enabled or _static_files_are_served():
+        return []
+    return [
+        Warning(
+            f"GraphiQL is on, and nobody serves its files below {settings.STATIC_URL}: its page stays blank.",
+            hint="Only under DEBUG does Byron serve them. Set STATIC_ROOT, run `manage.py collectstatic`, and have "
+            "your proxy serve that folder; or turn BYRON_API_GRAPHIQL off.",
+            id="byron.W006",
+        )
+    ]
+
+
+def _static_files_are_served() -> bool:
+    """Whether there is a sign that files are served: a place to collect them, another site, or a middleware."""
+    elsewhere = "//" in (settings.STATIC_URL or "")
+    serving = any("static" in name.lower() or "whitenoise" in name.lower() for name in settings.MIDDLEWARE)
+    return bool(settings.STATIC_ROOT) or elsewhere or serving
 
 
 @register(TAG)

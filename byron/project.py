@@ -55,16 +55,34 @@ def cache_databases(components: Sequence[str], directory: Path) -> dict[str, dic
 
 def _cache_database(name: str, directory: Path, *, is_first: bool) -> dict[str, Any]:
     env = environ.Env()
-    url = env.str(f"{name.upper()}_CACHE_URL", default="") or (env.str("CACHE_URL", default="") if is_first else "")
-    return database_of(url or f"sqlite:///{directory / name}.sqlite3")
+    for variable in (f"{name.upper()}_CACHE_URL", *(["CACHE_URL"] if is_first else [])):
+        url = env.str(variable, default="")
+        if url:
+            break
+    try:
+        return database_of(url or f"sqlite:///{directory / name}.sqlite3")
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{variable} is no address of a database: {error}. Write sqlite:///path, "
+            "postgres://user:password@host/name or mongodb://user:password@host/name."
+        ) from None
 
 
 def database_of(url: str) -> dict[str, Any]:
-    """Return the DATABASES entry of a Cache's address. Raises ImproperlyConfigured or ValueError for what is none."""
-    if urlsplit(url).scheme in _MONGODB_SCHEMES:
-        database = _mongodb_database(url)
-    else:
-        database = dict(environ.Env.db_url_config(url))
+    """Return the DATABASES entry of a Cache's address.
+
+    Raises ValueError for what is none, in words without the address, which may hold a password; and
+    ImproperlyConfigured for one that cannot be used.
+    """
+    scheme = _scheme(url)
+    if scheme not in (*_MONGODB_SCHEMES, *environ.Env.DB_SCHEMES):
+        raise ValueError(f"{scheme}:// is unknown" if scheme else "it does not begin with a scheme")
+    try:
+        database = _mongodb_database(url) if scheme in _MONGODB_SCHEMES else dict(environ.Env.db_url_config(url))
+    except ValueError:
+        # Python's own words quote what stands where a port should: part of a password that has a slash, say.
+        problem = "its host or port cannot be read; in a password, / is written %2F, @ %40, and : %3A"
+        raise ValueError(problem) from None
     # Django's tests would make each Cache's database wait for `default`, which a project need not have.
     database["TEST"] = {"DEPENDENCIES": []}
     if database["ENGINE"] == "django.db.backends.sqlite3":
@@ -76,6 +94,12 @@ def database_of(url: str) -> dict[str, Any]:
         # Without it, a server that accepts and says nothing would hold whoever asks for as long as it likes.
         database["OPTIONS"] = {"connect_timeout": _CONNECT_TIMEOUT, **database.get("OPTIONS", {})}
     return database
+
+
+def _scheme(url: str) -> str:
+    """Return the scheme of an address, or nothing. What stands before a mere colon may be a user's name."""
+    scheme, separator, _ = url.partition("://")
+    return scheme.lower() if separator and scheme.replace("+", "").replace("-", "").isalnum() else ""
 
 
 def _mongodb_database(url: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 import byron
 from byron.project import cache_databases, find_components
@@ -67,3 +68,25 @@ def test_cache_url_is_the_first_component_s_however_many_there_are(engines):
 
 def test_each_component_may_have_an_address_of_its_own(engines):
     assert engines(MENTORS_CACHE_URL="postgres://u:p@h/d") == {"students": "sqlite3", "mentors": "postgresql"}
+
+
+@pytest.mark.parametrize("variable", ["CACHE_URL", "STUDENTS_CACHE_URL", "MENTORS_CACHE_URL"])
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("garbage", "it does not begin with a scheme"),
+        ("user:secret@host/name", "it does not begin with a scheme"),
+        ("foo://user:secret@host/name", "foo:// is unknown"),
+        ("postgres://user:sec/ret@host:5432/name", "its host or port cannot be read; in a password, / is written %2F"),
+        ("mongodb://user:secret@[host/name", "its host or port cannot be read"),
+    ],
+)
+def test_an_address_that_is_no_database_s_is_told_by_its_variable_without_passwords(engines, variable, url, problem):
+    with pytest.raises(ImproperlyConfigured) as raised:
+        engines(**{variable: url})
+
+    told = str(raised.value)
+    assert told.startswith(f"{variable} is no address of a database: {problem}")
+    assert told.endswith("or mongodb://user:password@host/name.")
+    assert "sec" not in told
+    assert raised.value.__suppress_context__

@@ -11,7 +11,7 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from byron.api.http.media_types import HTML, JSON, preferred
-from byron.api.http.responses import graphql_response
+from byron.api.http.responses import graphql_response, mark_logged, was_logged
 
 log = logging.getLogger("byron.api")
 
@@ -78,6 +78,8 @@ class JSONErrorMiddleware:
             code, message = "BAD_HOST", f"The request's Host is not one that is served here{remedy}."
         kept = {name: response[name] for name in _KEPT if name in response}
         refused = failure(RequestError(message, code=code, status=response.status_code, headers=kept))
+        # What a middleware of the project made, nobody has logged so far.
+        mark_logged(refused, was_logged(response))
         # CommonMiddleware, which does so for all others, is inside.
         refused["Content-Length"] = str(len(refused.content))
         return refused

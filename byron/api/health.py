@@ -11,6 +11,7 @@ from django.db import DatabaseError
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
+from byron.api.http.responses import mark_logged
 from byron.api.probes import Probe
 from byron.broker.connection import broker_for
 from byron.cache.checkpoint import Applied, last_position, read_checkpoints
@@ -166,4 +167,8 @@ def _holds(namespace: str, applied: Applied) -> bool:
 
 
 def _answer(body: dict[str, Any], status: int = 200) -> JsonResponse:
-    return JsonResponse(body, status=status, headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    response = JsonResponse(body, status=status, headers=headers)
+    # Of each probe of a component that is not ready, the access log has a line.
+    mark_logged(response)
+    return response

@@ -13,6 +13,7 @@ from tempfile import NamedTemporaryFile
 
 import byron
 from byron.exceptions import GenerationError
+from byron.schema.places import shown
 
 #: Beside a component's schema.yaml: the generator's version, and each generated file's hash.
 STATE_FILE = ".byron.json"
@@ -72,6 +73,10 @@ class Plan:
         self.warnings = warnings
         self.files = sorted(files, key=lambda file: file.path)
 
+    def shown(self, path: str) -> str:
+        """Return how messages name a file of the plan."""
+        return shown(self.root / path)
+
     def changes(self) -> list[Change]:
         """Return what applying would do, file by file.
 
@@ -97,7 +102,7 @@ class Plan:
             else:
                 edited.append(name)
         if edited:
-            listed = ", ".join(f"{self.root.name}/{path}" for path in edited)
+            listed = ", ".join(map(self.shown, edited))
             raise GenerationError(
                 f"{listed}: generated, but changed by hand since. Nothing was written. Move your change elsewhere and "
                 "delete the file (or restore it), then generate again."
@@ -140,10 +145,8 @@ class Plan:
             state = json.loads(self._read_state() or "{}")
             return dict(state.get("files", {}))
         except (ValueError, AttributeError, TypeError) as error:
-            message = (
-                f"{self.root.name}/{STATE_FILE} cannot be read; restore it, or delete it with the generated files."
-            )
-            raise GenerationError(message) from error
+            problem = "cannot be read; restore it, or delete it with the generated files."
+            raise GenerationError(f"{self.shown(STATE_FILE)} {problem}") from error
 
 
 def write_file(path: Path, file: PlannedFile) -> None:

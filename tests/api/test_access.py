@@ -130,9 +130,12 @@ def test_open_commands_need_no_token_and_authenticated_ones_any(send, issuer):
     assert "data" in send(f"mutation {{ addBook(data: {data}) {{ id }} }}").json()
 
 
-def test_keys_that_cannot_be_had_are_the_server_s_fault(send, issuer, keys_file):
+def test_keys_that_cannot_be_had_are_the_server_s_fault(send, issuer, keys_file, caplog):
     keys_file.unlink()
     response = send("{ howMany }", issuer.token())
+
+    # Byron's own lines, with the request's id, and none of Django's besides.
+    assert {record.name for record in caplog.records if record.levelno >= logging.ERROR} == {"byron.api"}
 
     assert (response.status_code, code(response)) == (503, "AUTHENTICATION_UNAVAILABLE")
     assert response["Retry-After"] == "5"

@@ -17,11 +17,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.test import RequestFactory, override_settings
 
-from byron.api.identity import tokens
+from byron.api.identity import key_sources, tokens
 from byron.api.identity.authentication import _verifier, requesting_user
 from byron.api.identity.jwks import read_key_set
 from byron.api.identity.key_sources import FileKeys, UrlKeys, key_source
+from byron.api.identity.last_good import LastGood
 from byron.api.identity.tokens import roles_in
+from byron.commands.bulkhead import Bulkhead
 from byron.commands.user import User
 from byron.exceptions import AuthenticationError, KeysUnavailableError
 from tests.api.issuer import AUDIENCE, ISSUER, Issuer, KeyServer, jwks
@@ -111,7 +113,7 @@ def test_a_symmetric_key_serves_when_its_algorithm_is_listed(authentication, key
 
     with override_settings(BYRON_JWT_ALGORITHMS=["HS256"]):
         assert user_of(token).id == "ada"
-    with pytest.raises(KeysUnavailableError, match="it holds no key for RS256"):
+    with pytest.raises(AuthenticationError, match="its algorithm 'HS256' is not allowed"):
         user_of(token)
 
 
@@ -385,9 +387,6 @@ def test_a_missing_extra_is_told_with_the_remedy(authentication, issuer, monkeyp
         (b"\xff", "it is not JSON"),
         (b"[]", "it is no JWKS"),
         (b'{"keys": {}}', "it is no JWKS"),
-        (b'{"keys": []}', "it holds no key for ES256"),
-        (b'{"keys": [5, null, {}, {"kty": "EC"}, {"kty": "EC", "crv": "P-256"}]}', "it holds no key for ES256"),
-        (b'{"keys": [{"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA"}]}', "it holds no key for ES256"),
     ],
 )
 def test_a_text_that_is_no_key_set_is_told_apart(text, reason):
@@ -441,6 +440,48 @@ def test_a_change_that_cannot_be_used_leaves_the_old_keys_and_is_logged_once(tmp
     ]
     path.write_text(jwks(Issuer(kid="k2")))
     assert [key.key_id for key in keys.current().keys] == ["k2"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"keys": []}',
+        b'{"keys": [5, null, {}, {"kty": "EC"}, {"kty": "EC", "crv": "P-256"}]}',
+        b'{"keys": [{"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA"}]}',
+    ],
+)
+def test_a_key_set_may_hold_no_usable_key(text):
+    assert read_key_set(text, ("ES256",)).keys == ()
+
+
+ENCRYPTION = {**Issuer().jwk, "use": "enc"}
+
+
+@pytest.mark.parametrize("entries", [[], [ENCRYPTION]])
+def test_a_file_without_usable_keys_takes_every_token_back(authentication, keys_file, issuer, entries, caplog):
+    token = issuer.token()
+    assert user_of(token).id == "ada"
+
+    keys_file.write_text(json.dumps({"keys": entries}))
+    for refused in (token, issuer.token()):
+        with pytest.raises(AuthenticationError, match="0 keys fit its kid 'k1'"):
+            user_of(refused)
+    assert [(record.levelname, record.message.partition(" for ")[0]) for record in caplog.records] == [
+        ("ERROR", f"keys={keys_file} hold none")
+    ]
+
+
+def test_an_address_without_usable_keys_takes_every_token_back(authentication, server, issuer, clock, caplog):
+    keys = UrlKeys(server.url, ("ES256",), clock=clock)
+    assert kids(keys.current()) == ["k1"]
+
+    server.text = '{"keys": []}'
+    clock.now += 11
+    assert kids(keys.newer()) == []
+    assert kids(keys.current()) == []
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("ERROR", f"keys={server.url} hold none for ES256: every token is refused")
+    ]
 
 
 def test_a_file_that_is_not_there_is_no_reason_to_refuse_a_token(authentication, keys_file, issuer):
@@ -528,7 +569,7 @@ def test_a_flood_of_unknown_keys_asks_once_in_ten_seconds(server, clock):
 def test_keys_that_cannot_be_fetched_again_go_on_being_used(server, clock, caplog):
     keys = UrlKeys(server.url, ALL, clock=clock)
     first = keys.current()
-    for status, text in ((500, jwks(Issuer(kid="k2"))), (200, "<html>"), (200, '{"keys": []}'), (200, "x" * 600_000)):
+    for status, text in ((500, jwks(Issuer(kid="k2"))), (200, "<html>"), (200, '{"keys": {}}'), (200, "x" * 600_000)):
         server.status, server.text, asked = status, text, server.asked
         clock.now += 1000
         assert keys.newer() is first
@@ -536,7 +577,7 @@ def test_keys_that_cannot_be_fetched_again_go_on_being_used(server, clock, caplo
     assert [record.message.rpartition(": ")[2] for record in caplog.records] == [
         "Internal Server Error",
         "it is not JSON",
-        f"it holds no key for {', '.join(ALL)}",
+        'a JSON object with a list "keys"',
         "it is larger than 524288 bytes",
     ]
 
@@ -583,6 +624,119 @@ def test_an_address_that_never_answers_gives_up_in_time(server, clock):
     server.open.set()
     clock.now += 1.1
     assert kids(keys.current()) == ["k1"]
+
+
+def test_who_waits_for_keys_takes_a_place_and_without_one_does_not_wait(server, clock, monkeypatch):
+    places = Bulkhead(patience=0)
+    places.limit(1)
+    monkeypatch.setattr(key_sources, "WAITS", places)
+    server.open.clear()
+    monkeypatch.setattr(key_sources, "_SHORT_WAIT", 60)
+    keys = UrlKeys(server.url, ALL, clock=clock, patience=60)
+    found = []
+    first = Thread(target=lambda: found.append(keys.current()))
+    first.start()
+    eventually(lambda: server.asked == 1)
+
+    began = time.monotonic()
+    with pytest.raises(KeysUnavailableError, match="No keys from http.*: no answer yet"):
+        keys.current()
+    with pytest.raises(KeysUnavailableError, match="are being fetched"):
+        keys.newer()
+    assert time.monotonic() - began < 20
+    server.open.set()
+    first.join()
+
+    assert [kids(each) for each in found] == [["k1"]]
+    assert kids(keys.current()) == ["k1"]
+
+
+def test_at_the_start_nobody_needs_a_place(server, monkeypatch):
+    none = Bulkhead(patience=0)
+    none.limit(0)
+    monkeypatch.setattr(key_sources, "WAITS", none)
+
+    assert kids(UrlKeys(server.url, ALL).at_start()) == ["k1"]
+
+
+@pytest.fixture
+def last_good(tmp_path, monkeypatch):
+    kept = LastGood()
+    kept.use(str(tmp_path))
+    monkeypatch.setattr(key_sources, "LAST_GOOD", kept)
+    return kept
+
+
+def test_the_next_process_has_the_last_keys_while_the_address_is_away(server, clock, last_good):
+    UrlKeys(server.url, ALL, clock=clock).current()
+    server.status = 500
+    clock.now += 500
+
+    keys = UrlKeys(server.url, ALL, clock=clock)
+    assert kids(keys.at_start()) == ["k1"]
+    assert server.asked == 2
+
+    # For the rest of their lifetime they are not asked for; then they are, and the old ones go on if need be.
+    server.status, server.text = 200, jwks(Issuer(kid="k2"))
+    clock.now += 99
+    assert (kids(keys.current()), server.asked) == (["k1"], 2)
+    clock.now += 2
+    keys.current()
+    eventually(lambda: kids(keys.current()) == ["k2"])
+
+
+def test_the_next_process_asks_first(server, clock, last_good):
+    UrlKeys(server.url, ALL, clock=clock).current()
+    server.text = '{"keys": []}'
+
+    assert kids(UrlKeys(server.url, ALL, clock=clock).at_start()) == []
+    # Nor do keys come back that were taken away.
+    server.status = 500
+    with pytest.raises(KeysUnavailableError):
+        UrlKeys(server.url, ALL, clock=clock).at_start()
+
+
+def test_keys_for_other_algorithms_are_not_taken_over(server, clock, last_good):
+    UrlKeys(server.url, ALL, clock=clock).current()
+    server.text = jwks(Issuer("RS256", "k2"))
+
+    assert kids(UrlKeys(server.url, ["RS256"], clock=clock).current()) == ["k2"]
+
+
+def test_keys_of_another_address_are_not_taken_over(server, clock, last_good):
+    UrlKeys(server.url, ALL, clock=clock).current()
+    with KeyServer().running() as other:
+        other.status = 500
+        with pytest.raises(KeysUnavailableError):
+            UrlKeys(other.url, ALL, clock=clock).at_start()
+
+
+def test_only_public_keys_are_left_for_the_next_process(server, clock, last_good, tmp_path):
+    issuer = Issuer("EdDSA")
+    private = jwt.get_algorithm_by_name("EdDSA").to_jwk(issuer.key, as_dict=True)
+    server.text = json.dumps({"keys": [{**issuer.jwk, **private}]})
+    UrlKeys(server.url, ALL, clock=clock).current()
+    [file] = tmp_path.glob("keys*")
+    assert private["d"] not in file.read_text()
+    assert file.stat().st_mode & 0o077 == 0
+
+    server.text = json.dumps({"keys": [{"kty": "oct", "k": encoded(b"s" * 32), "kid": "h"}]})
+    assert kids(UrlKeys(server.url, ["HS256"], clock=clock).current()) == ["h"]
+    assert list(tmp_path.glob("keys*")) == []
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"url": "URL"}', '{"url": "URL", "fetched": 1, "jwks": "{"}'])
+def test_what_cannot_be_read_of_another_process_s_keys_does_no_harm(server, last_good, tmp_path, text):
+    (tmp_path / "keys.json").write_text(text.replace("URL", server.url))
+
+    assert kids(UrlKeys(server.url, ALL).current()) == ["k1"]
+
+
+def test_a_directory_that_is_gone_does_no_harm(server, clock, tmp_path, last_good, caplog):
+    last_good.use(str(tmp_path / "gone"))
+
+    assert kids(UrlKeys(server.url, ALL, clock=clock).current()) == ["k1"]
+    assert caplog.messages == [f"keys={server.url} cannot be left for the workers to come: No such file or directory"]
 
 
 def test_an_address_where_nobody_listens_is_told(clock):

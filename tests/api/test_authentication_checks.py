@@ -108,6 +108,11 @@ def test_a_file_of_keys_must_be_one(authentication, keys_file):
     [error] = messages("byron.E013")
     assert error.msg.endswith('jwks.json cannot be used: it is no JWKS: a JSON object with a list "keys".')
 
+    keys_file.write_text('{"keys": []}')
+    with override_settings(BYRON_JWT_ALGORITHMS=["RS256", "ES256"]):
+        [error] = messages("byron.E013")
+    assert error.msg.endswith("jwks.json holds no key for RS256, ES256.")
+
     keys_file.unlink()
     [error] = messages("byron.E013")
     assert error.msg.endswith("jwks.json cannot be used: No such file or directory.")

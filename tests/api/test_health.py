@@ -200,13 +200,15 @@ def test_a_namespace_without_a_log_or_a_broker(client, monkeypatch):
     assert b"secret" not in response.content
 
 
-def test_a_cache_that_is_not_migrated_is_not_ready(client, monkeypatch):
+def test_a_cache_that_is_not_migrated_is_not_ready(client, monkeypatch, caplog):
     monkeypatch.setattr(health, "is_pending", lambda alias: alias == "library")
 
     status, state = ready(client)
     assert (status, state["cache"], state["position"]) == (503, "not migrated", None)
     assert client.get("/readyz").json()["status"] == "unavailable"
     assert ready(client, "students")[1]["cache"] == "ok"
+    # Probes come every few seconds: each is a line of the access log, and no error.
+    assert not [record for record in caplog.records if record.name == "django.request"]
 
 
 def test_a_cache_that_is_away_is_not_ready(client, monkeypatch):

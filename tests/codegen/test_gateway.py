@@ -175,7 +175,8 @@ def test_the_configuration_is_the_developer_s_and_subgraphs_are_not(tmp_path):
         gateway(tmp_path, node)
 
 
-def test_components_that_are_no_longer_named_leave_no_files_and_other_files_stay(tmp_path, capsys):
+def test_components_that_are_no_longer_named_leave_no_files_and_other_files_stay(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     node = program(tmp_path / "node", """echo '{"supergraph": "x", "errors": []}'""")
     gateway(tmp_path, node)
     folder = tmp_path / "gateway"

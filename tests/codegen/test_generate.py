@@ -43,6 +43,18 @@ def test_a_new_required_attribute_gets_a_migration_that_asks_nothing(project, ma
     assert "up to date" in manage("generate", "--check").stdout
 
 
+def test_files_are_named_from_the_folder_in_which_it_is_run(project, manage, tmp_path):
+    change(project, "namespace: Calisto", "namespace: Ananke")
+
+    inside = manage("generate", "--dry-run").stdout
+    outside = run([f"{project.name}/manage.py", "generate", "--dry-run"], project.parent, tmp_path / "state").stdout
+
+    files = [line.split()[1] for line in inside.splitlines()]
+    assert {"pupils/.byron.json", ".byron.json", "deploy/k8s/base/network.yaml"} <= set(files)
+    assert all((project / file).exists() for file in files)
+    assert [line.split()[1] for line in outside.splitlines()] == [f"{project.name}/{file}" for file in files]
+
+
 def test_check_fails_while_a_file_is_stale_and_writes_nothing(project, manage):
     change(project, "name: course", "name: subject")
     change(project, "filter: [course]", "filter: [subject]")

@@ -113,6 +113,13 @@ def test_redirects_can_be_had_and_leave_the_probes_alone(project):
 
     assert (plain[0], plain[1]["location"]) == (301, "https://students.example.org/graphql/")
     assert (probe[0], secure[0]) == (200, 200)
+    assert run(["manage.py", "check", "--deploy"], project, project / ".state").stderr == ""
+
+
+def test_redirects_that_never_end_are_told(project):
+    extend(project, "SECURE_SSL_REDIRECT=true")
+
+    assert "byron.W005" in run(["manage.py", "check", "--deploy"], project, project / ".state").stderr
 
 
 def test_without_cors_no_other_origin_is_let_in(project):
@@ -142,7 +149,7 @@ def test_cors_lets_the_origins_in_that_are_named(project):
     assert "x-request-id" in asked[1]
     assert "access-control-allow-credentials" not in asked[1]
     assert "byron-consistency" in asked[1]["access-control-allow-headers"]
-    exposed = "byron-receipt, idempotency-replayed, retry-after, x-request-id"
+    exposed = "byron-receipt, idempotency-replayed, retry-after, www-authenticate, x-request-id"
     assert answered[1]["access-control-expose-headers"] == exposed
     assert "access-control-allow-origin" not in refused[1]
     assert run(["manage.py", "check", "--deploy"], project, project / ".state").stderr == ""

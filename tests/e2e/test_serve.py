@@ -12,11 +12,13 @@ import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from time import monotonic
 from urllib.error import HTTPError
 from urllib.parse import quote
 
 import pytest
 
+from tests.api.issuer import AUDIENCE, ISSUER, Issuer, KeyServer, jwks
 from tests.processes import PATIENCE, Running, System, byron_admin, system, wait_for
 
 pytestmark = [
@@ -198,6 +200,74 @@ def test_a_worker_is_warm_before_it_is_ready(project):
 
     assert api.output.index("starting without the broker") < api.output.index("serving at")
     assert project.graphql("{ getStudents { id } }") == {"data": {"getStudents": []}}
+
+
+def keys_at(server: KeyServer) -> dict[str, str]:
+    return {"BYRON_JWT_KEYS": server.url, "BYRON_JWT_AUDIENCE": AUDIENCE, "BYRON_JWT_ISSUER": ISSUER}
+
+
+def with_token(project: System, token: str) -> str:
+    """Return the code of an answer to a request with a token, or nothing when all is well."""
+    try:
+        project.request("{ getStudents { id } }", headers={"Authorization": f"Bearer {token}"}).close()
+    except HTTPError as error:
+        return str(json.load(error)["errors"][0]["extensions"]["code"])
+    return ""
+
+
+def test_keys_that_do_not_come_keep_nobody_else_waiting(project):
+    with KeyServer().running() as server:
+        server.open.clear()
+        api = serve(project, "--workers", "1", "--threads", "4", **keys_at(server))
+        assert api.output.index("starting without the keys of tokens") < api.output.index("serving at")
+        token, codes = Issuer().token(), []
+
+        def wait_for_keys() -> None:
+            # For a second after the fetch of the start there is none to wait for.
+            while server.asked == 1:
+                with_token(project, token)
+
+        first = threading.Thread(target=wait_for_keys)
+        first.start()
+        wait_for(lambda: server.asked == 2, "a request to wait for keys")
+        began = monotonic()
+        senders = [threading.Thread(target=lambda: codes.append(with_token(project, token))) for _ in range(8)]
+        for sender in senders:
+            sender.start()
+        assert project.get("/healthz") == b'{"status": "ok"}'
+        assert project.graphql("{ getStudents { id } }") == {"data": {"getStudents": []}}
+        for sender in senders:
+            sender.join()
+        took = monotonic() - began
+        first.join()
+
+    assert codes == ["AUTHENTICATION_UNAVAILABLE"] * 8
+    # The first one waits for five seconds.
+    assert took < 4
+
+
+def test_sighup_keeps_the_keys_while_their_address_is_away(project, tmp_path):
+    issuer, temporary = Issuer(), tmp_path / "tmp"
+    with KeyServer().running() as server:
+        server.text = jwks(issuer)
+        temporary.mkdir()
+        api = serve(project, "--workers", "1", **keys_at(server), TMPDIR=str(temporary))
+        assert with_token(project, issuer.token()) == ""
+        server.status = 500
+        old = children(api)
+
+        api.process.send_signal(signal.SIGHUP)
+        api.says("byron.serve reloaded")
+        wait_for(lambda: not any(map(is_alive, old)), "the worker before to leave")
+
+        assert server.asked == 2
+        assert with_token(project, issuer.token()) == ""
+        # Whoever comes when one has died has them too.
+        os.kill(children(api)[0], signal.SIGKILL)
+        wait_for(lambda: server.asked == 3 and project.get("/healthz"), "the worker's successor")
+        assert with_token(project, issuer.token()) == ""
+        assert api.stop() == 0
+    assert list(temporary.iterdir()) == []
 
 
 def test_its_workers_cannot_write_the_cache(project):

@@ -143,6 +143,45 @@ def test_outside_debug_a_missing_broker_is_an_error():
         assert run_checks(tags=["byron"]) == []
 
 
+def warnings_of_deployment():
+    found = run_checks(tags=["byron"], include_deployment_checks=True)
+    return [(message.id, message.msg) for message in found if message.id in ("byron.W005", "byron.W006")]
+
+
+@override_settings(SECURE_SSL_REDIRECT=True, MIDDLEWARE=["django.middleware.security.SecurityMiddleware"])
+def test_redirects_that_never_end_are_a_warning_of_deployment():
+    [(name, message)] = warnings_of_deployment()
+
+    assert (name, message.partition(":")[0]) == (
+        "byron.W005",
+        "SECURE_SSL_REDIRECT is on, and SECURE_PROXY_SSL_HEADER is not set",
+    )
+    assert "byron.W005" not in [message.id for message in run_checks(tags=["byron"])]
+    for fine in (
+        {"SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")},
+        {"SECURE_SSL_REDIRECT": False},
+        {"MIDDLEWARE": []},
+    ):
+        with override_settings(**fine):
+            assert warnings_of_deployment() == []
+
+
+@override_settings(BYRON_API_GRAPHIQL=True, DEBUG=False)
+def test_a_graphiql_whose_files_nobody_serves_is_a_warning_of_deployment():
+    assert warnings_of_deployment() == [
+        ("byron.W006", "GraphiQL is on, and nobody serves its files below /static/: its page stays blank.")
+    ]
+    for fine in (
+        {"DEBUG": True},
+        {"BYRON_API_GRAPHIQL": None},
+        {"STATIC_ROOT": "/srv/static"},
+        {"STATIC_URL": "https://static.example.org/"},
+        {"MIDDLEWARE": ["whitenoise.middleware.WhiteNoiseMiddleware"]},
+    ):
+        with override_settings(**fine):
+            assert warnings_of_deployment() == []
+
+
 @override_settings(DEBUG=True, DATABASE_ROUTERS=[])
 def test_a_missing_router_is_an_error():
     assert [message.id for message in run_checks(tags=["byron"])] == ["byron.E003"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -37,10 +38,26 @@ def graphql_response(
         content_type=f"{media_type}; charset=utf-8",
         headers={**_HEADERS, **(headers or {})},
     )
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        mark_logged(response)
     response.commands = tuple(dict.fromkeys(commands))
     codes = (error.get("extensions", {}).get("code") for error in body.get("errors", ()))
     response.codes = tuple(dict.fromkeys(code for code in codes if isinstance(code, str)))
     return response
+
+
+def mark_logged(response: HttpResponseBase, logged: bool = True) -> None:
+    """Have Django log nothing of a response with a status of 500 or more, which it would call an error.
+
+    It is meant so: whoever made it has logged what there is to say, with the request's id, and the access log has its
+    status. Errors that nobody caught are logged by Django where it catches them, whatever comes of the response.
+    """
+    response._has_been_logged = logged  # type: ignore[attr-defined]
+
+
+def was_logged(response: HttpResponseBase) -> bool:
+    """Whether Django has logged a response, or need not."""
+    return getattr(response, "_has_been_logged", False)
 
 
 def summary(response: HttpResponseBase) -> str:

@@ -41,8 +41,19 @@ def _user(header: str, settings: ByronSettings) -> User:
     found = _BEARER.fullmatch(header)
     if found is None:
         raise AuthenticationError("the Authorization header is not the word Bearer and one token")
+    return _configured_verifier(settings).user(found[1])
+
+
+def prepare_authentication() -> None:
+    """Have the keys at hand before the first token comes. Raises KeysUnavailableError when they cannot be had."""
+    settings = byron_settings()
+    if settings.jwt_keys:
+        _configured_verifier(settings).prepare()
+
+
+def _configured_verifier(settings: ByronSettings) -> TokenVerifier:
     try:
-        verifier = _verifier(
+        return _verifier(
             settings.jwt_keys,
             tuple(settings.jwt_algorithms),
             settings.jwt_audience,
@@ -52,7 +63,6 @@ def _user(header: str, settings: ByronSettings) -> User:
         )
     except MissingExtraError as error:
         raise KeysUnavailableError(str(error)) from error
-    return verifier.user(found[1])
 
 
 @lru_cache(maxsize=1)

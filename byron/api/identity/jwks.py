@@ -45,8 +45,22 @@ class KeySet:
 def read_key_set(text: bytes, algorithms: Sequence[str]) -> KeySet:
     """Return the keys of a JWKS that these algorithms can use; others are left out, as for encryption.
 
-    Raises KeysUnavailableError when the text is no JWKS, or holds no such key.
+    There may be none: who takes the only key away, since it has leaked, means just that. Raises KeysUnavailableError
+    when the text is no JWKS.
     """
+    return KeySet(tuple(key for entry in _entries(text) for key in _usable(entry, algorithms)))
+
+
+def public_part(text: bytes) -> str | None:
+    """Return a JWKS without what tokens could be signed with; None when the keys themselves are such secrets.
+
+    Raises KeysUnavailableError when the text is no JWKS.
+    """
+    entries = [{name: value for name, value in entry.items() if name not in _PRIVATE} for entry in _entries(text)]
+    return None if any(entry.get("kty") == "oct" for entry in entries) else json.dumps({"keys": entries})
+
+
+def _entries(text: bytes) -> list[dict[str, Any]]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -54,10 +68,7 @@ def read_key_set(text: bytes, algorithms: Sequence[str]) -> KeySet:
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise KeysUnavailableError('it is no JWKS: a JSON object with a list "keys"')
-    keys = tuple(key for entry in entries if isinstance(entry, dict) for key in _usable(entry, algorithms))
-    if not keys:
-        raise KeysUnavailableError(f"it holds no key for {', '.join(algorithms)}")
-    return KeySet(keys)
+    return [entry for entry in entries if isinstance(entry, dict)]
 
 
 def _usable(entry: Mapping[str, Any], algorithms: Sequence[str]) -> Iterator[PyJWK]:

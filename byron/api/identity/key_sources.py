@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from http.client import HTTPException, HTTPResponse
 from io import BytesIO
 from ipaddress import ip_address
@@ -17,7 +18,9 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import byron
-from byron.api.identity.jwks import KeySet, read_key_set
+from byron.api.identity.jwks import KeySet, public_part, read_key_set
+from byron.api.identity.last_good import LAST_GOOD
+from byron.commands.bulkhead import WAITS
 from byron.exceptions import KeysUnavailableError
 
 log = logging.getLogger("byron.api")
@@ -39,6 +42,12 @@ class KeySource(Protocol):
 
         Whoever makes up such names must not make this dear: often the answer is the same keys as before.
         Raises KeysUnavailableError while a look is under way.
+        """
+
+    def at_start(self) -> KeySet:
+        """Return the keys in force after a look for new ones, before there are any requests.
+
+        Raises KeysUnavailableError when there are none.
         """
 
 
@@ -79,6 +88,9 @@ class FileKeys:
     def newer(self) -> KeySet:
         return self.current()
 
+    def at_start(self) -> KeySet:
+        return self.current()
+
     def _look(self) -> None:
         problem = ""
         try:
@@ -89,6 +101,7 @@ class FileKeys:
                 return
             self._keys = read_key_set(_bounded(self._path), self._algorithms)
             self._seen = seen
+            _tell_if_empty(str(self._path), self._keys, self._algorithms)
         except OSError as error:
             problem = str(error.strerror)
         except KeysUnavailableError as error:
@@ -96,6 +109,11 @@ class FileKeys:
         if problem and problem != self._problem:
             log.error("keys=%s cannot be read: %s", self._path, problem)
         self._problem = problem
+
+
+def _tell_if_empty(location: str, keys: KeySet, algorithms: Sequence[str]) -> None:
+    if not keys.keys:
+        log.error("keys=%s hold none for %s: every token is refused", location, ", ".join(algorithms))
 
 
 def _bounded(path: Path) -> bytes:
@@ -124,7 +142,8 @@ class UrlKeys:
     """A JWKS at an address, fetched again from time to time and for keys that are not known.
 
     Fetches run in a thread of their own, one at a time, and not more often than once in `pause` seconds: requests
-    go on with the keys there are. A fetch that fails leaves the old keys in force.
+    go on with the keys there are. A fetch that fails leaves the old keys in force, be it those that another worker
+    has left. Requests that must wait do so in the places of `WAITS`, so that the others keep a thread.
     """
 
     def __init__(
@@ -146,6 +165,7 @@ class UrlKeys:
         self._not_before: float | None = None
         self._under_way: Event | None = None
         self._problem = ""
+        self._take_over()
 
     def current(self) -> KeySet:
         keys = self._keys
@@ -153,17 +173,35 @@ class UrlKeys:
             return keys
         fetched = self._fetch()
         if keys is None and fetched is not None:
-            fetched.wait(self._patience)
-        keys = self._keys
-        if keys is None:
-            raise KeysUnavailableError(f"No keys from {self._url}: {self._problem or 'no answer in time'}.")
-        return keys
+            _wait_in_place(fetched, self._patience)
+        return self._in_force()
 
     def newer(self) -> KeySet:
         fetched = self._fetch()
-        if fetched is not None and not fetched.wait(_SHORT_WAIT):
+        if fetched is not None and not _wait_in_place(fetched, _SHORT_WAIT):
             raise KeysUnavailableError(f"The keys from {self._url} are being fetched.")
         return self.current()
+
+    def at_start(self) -> KeySet:
+        fetched = self._fetch()
+        if fetched is not None:
+            fetched.wait(self._patience if self._keys is None else _SHORT_WAIT)
+        return self._in_force()
+
+    def _in_force(self) -> KeySet:
+        keys = self._keys
+        if keys is None:
+            raise KeysUnavailableError(f"No keys from {self._url}: {self._problem or 'no answer yet'}.")
+        return keys
+
+    def _take_over(self) -> None:
+        """Begin with the keys that another worker has left, for the rest of their lifetime."""
+        text, fetched = LAST_GOOD.find(self._url) or (b"", 0.0)
+        with suppress(KeysUnavailableError):
+            keys = read_key_set(text, self._algorithms)
+            # Where other algorithms are allowed by now, there may be none for them: that is worth asking for.
+            if keys.keys:
+                self._keys, self._expires = keys, fetched + self._lifetime
 
     def _fetch(self) -> Event | None:
         """Begin a fetch unless one is under way; None when the last one is too recent."""
@@ -179,7 +217,10 @@ class UrlKeys:
     def _run(self, done: Event) -> None:
         keys, problem = None, ""
         try:
-            keys = read_key_set(self._download(), self._algorithms)
+            text = self._download()
+            keys = read_key_set(text, self._algorithms)
+            _tell_if_empty(self._url, keys, self._algorithms)
+            LAST_GOOD.leave(self._url, public_part(text), self._clock())
         except (OSError, HTTPException, ValueError, KeysUnavailableError) as error:
             if isinstance(error, HTTPError):
                 error.close()
@@ -201,6 +242,14 @@ class UrlKeys:
         deadline = monotonic() + self._patience
         with self._opener.open(Request(self._url, headers=headers), timeout=self._patience) as response:
             return _read_by(response, deadline)
+
+
+def _wait_in_place(fetched: Event, seconds: float) -> bool:
+    """Wait for a fetch; False when it is not over then, or when too many are waiting already."""
+    if fetched.is_set():
+        return True
+    with WAITS.place() as admitted:
+        return admitted and fetched.wait(seconds)
 
 
 class _NoRedirects(HTTPRedirectHandler):

@@ -43,6 +43,10 @@ class TokenVerifier:
         self._roles_claim = roles_claim
         self._believed = _Believed()
 
+    def prepare(self) -> None:
+        """Have the keys at hand before there are requests. Raises KeysUnavailableError when they cannot be had."""
+        self._keys.at_start()
+
     def user(self, token: str) -> User:
         """Return who a token was made for. Raises AuthenticationError and KeysUnavailableError."""
         keys = self._keys.current()

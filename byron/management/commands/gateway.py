@@ -50,7 +50,7 @@ class Command(BaseCommand):
             supergraph = compose(subgraphs, directory, options["node"])
             for change in plan.apply():
                 if change.action is not Action.KEEP:
-                    self.stdout.write(f"{change.action.value:>6} {directory.name}/{change.file.path}")
+                    self.stdout.write(f"{change.action.value:>6} {plan.shown(change.file.path)}")
         except (GenerationError, SchemaError) as error:
             raise CommandError(str(error)) from error
         except OSError as error:

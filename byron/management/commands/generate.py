@@ -32,7 +32,7 @@ class Command(BaseCommand):
                 for change in changes:
                     if change.action is not Action.KEEP:
                         stale = True
-                        self.stdout.write(f"{change.action.value:>6} {plan.root.name}/{change.file.path}")
+                        self.stdout.write(f"{change.action.value:>6} {plan.shown(change.file.path)}")
                 for warning in plan.warnings:
                     self.stdout.write(self.style.WARNING(f"  note {warning}"))
             if not looking:

@@ -22,6 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from multiprocessing.connection import Connection, wait
+from tempfile import TemporaryDirectory
 from time import monotonic
 
 from byron.exceptions import ByronError, MissingExtraError
@@ -166,7 +167,9 @@ class Server:
 
     def __init__(self, listener: socket.socket, application: str, serving: Serving) -> None:
         self._listener, self._serving = listener, serving
-        self._work = Work(application, listener, serving.backlog, serving.threads, serving.access_log)
+        self._kept = _private_directory()
+        kept = None if self._kept is None else self._kept.name
+        self._work = Work(application, listener, serving.backlog, serving.threads, serving.access_log, kept)
         self._current: list[Worker] = []
         self._leaving: list[Worker] = []
         self._stopping = self._reloading = False
@@ -182,6 +185,8 @@ class Server:
                 self._turn()
         finally:
             self._stop()
+            if self._kept is not None:
+                self._kept.cleanup()
             for number, handler in before.items():
                 signal.signal(number, handler)
             os.close(self._wake)
@@ -290,6 +295,15 @@ class Server:
         _join([*self._current, *self._leaving])
         self._listener.close()
         log.info("stopped")
+
+
+def _private_directory() -> TemporaryDirectory[str] | None:
+    """Make a directory for this user alone; None where there is no place for one, and workers do without."""
+    try:
+        return TemporaryDirectory(prefix="byron-serve-", ignore_cleanup_errors=True)
+    except OSError as error:
+        log.warning("workers cannot leave each other keys, there is no temporary directory error=%s", error)
+        return None
 
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -29,6 +29,7 @@ from django.core.management.base import SystemCheckError
 from django.db import connections
 from django.utils.module_loading import import_string
 
+from byron.api.identity.last_good import LAST_GOOD
 from byron.commands.bulkhead import limit_waits
 
 #: What a worker says once the application is loaded.
@@ -64,6 +65,8 @@ class Work:
     backlog: int
     threads: int
     access_log: bool
+    #: A directory of the parent's in which workers leave public keys for those that come after them.
+    kept: str | None = None
 
 
 class LeavingApplication:
@@ -89,6 +92,7 @@ def run_worker(work: Work, parent: Connection) -> None:
     # So does Ctrl-C, which the parent answers by telling its workers to stop; granian's own handler comes later.
     signal.signal(signal.SIGINT, lambda *_: None)
     limit_waits(work.threads)
+    LAST_GOOD.use(work.kept)
 
     def load() -> LeavingApplication:
         try:

@@ -82,7 +82,7 @@ if CORS_ALLOWED_ORIGINS:
         "x-correlation-id",
         "x-request-id",
     ]
-    CORS_EXPOSE_HEADERS = ["byron-receipt", "idempotency-replayed", "retry-after", "x-request-id"]
+    CORS_EXPOSE_HEADERS = ["byron-receipt", "idempotency-replayed", "retry-after", "www-authenticate", "x-request-id"]
 
 # TLS ends at a proxy. Only one that always sets X-Forwarded-Proto itself may be trusted with it.
 if env.bool("TRUST_PROXY", default=False):
