@@ -18,7 +18,8 @@ def cut(lines: list[str]) -> list[str]:
 
 def shown(value: Any) -> str:
     """Return a value, or a row, as a report shows it: its beginning."""
-    text = ", ".join(f"{key}={item!r}" for key, item in value.items()) if isinstance(value, dict) else repr(value)
+    is_row = isinstance(value, dict) and value
+    text = ", ".join(f"{key}={item!r}" for key, item in value.items()) if is_row else repr(value)
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
 
 

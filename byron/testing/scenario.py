@@ -99,13 +99,17 @@ class Scenario:
 
     def then_error(self, code: str, message: str = "") -> Self:
         """Require that the command was refused with a code, and a message that contains this."""
+        if not isinstance(code, str) or not code or not isinstance(message, str):
+            wrong = message if isinstance(code, str) and code else code
+            raise ValueError(f'{wrong!r} is no text of a refusal: write then_error("CONFLICT", "already exists")')
         self._require_when("then_error")
         if self._failure is None:
             emitted = "".join(f"\n  {summary(each)}" for each in self._emitted())
             told = f"it returned {self._result!r} and emitted{emitted or ' nothing'}"
             raise AssertionError(f"{self._what} was expected to be refused with {code}, but {told}")
         if self._failure.code != code or message not in self._failure.message:
-            raise self._unexpected(f"{code}: …{message}…" if message else code)
+            hint = "" if self._failure.code in (None, code) else did_you_mean(code, [self._failure.code])
+            raise self._unexpected((f"{code}: …{message}…" if message else code) + hint)
         self._is_examined = True
         return self
 
@@ -115,8 +119,8 @@ class Scenario:
         self._component.settle()
         found = self._component.query(name, **arguments)
         component = self._component.config.component
-        of_entities = entity_name(component.commands[name]) in component.types
-        if report := answers_differ(expected, found, of_entities=of_entities):
+        kind = component.types.get(entity_name(component.commands[name]))
+        if report := answers_differ(expected, found, kind=kind):
             raise AssertionError("\n".join([f"{name} answers otherwise than expected:", *report]))
         return self
 
@@ -156,7 +160,8 @@ class Scenario:
         return self._refused(wanted)
 
     def _refused(self, wanted: str) -> AssertionError:
-        error = AssertionError(f"{self._what} was refused:\n  {self._failure}\nExpected was {wanted}.")
+        end = "" if wanted.endswith("?") else "."
+        error = AssertionError(f"{self._what} was refused:\n  {self._failure}\nExpected was {wanted}{end}")
         if self._failure is not None:
             error.__cause__ = self._failure.__cause__
             error.__notes__ = list(getattr(self._failure, "__notes__", ()))

@@ -79,10 +79,42 @@ def test_of_an_answer_what_is_named_counts(component):
     told = failure(lambda: scenario.then_query("listBooks", [{"title": "Emma", "genre": "POETRY", "titel": "x"}]))
     assert told.splitlines()[1:] == [
         "  [0].genre: expected 'POETRY', found 'DRAMA'",
-        "  [0].titel: expected 'x', and not there; did you mean \"title\"?",
+        '  [0].titel: Book has no titel; did you mean "title"? It has: id, title, genre, price, tags, author.',
     ]
     assert "missing" in failure(lambda: scenario.then_query("listBooks", [{}, {}]))
     assert "expected None" in failure(lambda: scenario.then_query("getBook", None, id="b1"))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "told"),
+    [
+        ("author", "a reference, which `then_query` does not ask for: write a document for `component.graphql`"),
+        ("shelf", "Book has no shelf. It has: id, title, genre, price, tags, author."),
+    ],
+)
+def test_an_attribute_that_a_query_does_not_answer_is_told_with_the_remedy(component, attribute, told):
+    scenario = component.given(event("new.book", id="b1", price=None, **BOOK))
+
+    for query, place in (("listBooks", "[0]"), ("books", "nodes[0]")):
+        row = {"title": "Emma", attribute: "a1"}
+        expected = {"nodes": [row]} if query == "books" else [row]
+        report = failure(lambda query=query, expected=expected: scenario.then_query(query, expected))
+        assert report.splitlines()[1:] == [f"  {place}.{attribute}: {told}"]
+    assert "node: expected [], and not there; did you mean" in failure(
+        lambda: scenario.then_query("books", {"node": []})
+    )
+    page = {"pageInfo": {"hasNext": True}}
+    assert "pageInfo.hasNext: expected True, and not there" in failure(lambda: scenario.then_query("books", page))
+
+
+def test_rows_may_be_a_tuple_and_a_row_may_be_empty(component):
+    scenario = component.given(event("new.book", id="b1", price=None, **BOOK))
+
+    scenario.then_query("listBooks", ({"title": "Emma"},)).then_query("getBook", {}, id="b1")
+    told = failure(lambda: scenario.then_query("listBooks", ({"title": "Persuasion"},)))
+    assert told.splitlines()[1:] == ["  [0].title: expected 'Persuasion', found 'Emma'"]
+    assert "expected {}, found None" in failure(lambda: scenario.then_query("getBook", {}, id="b2"))
+    assert "7: Book has no 7. It has: id" in failure(lambda: scenario.then_query("getBook", {7: 1}, id="b1"))
 
 
 def test_any_value_is_none_that_is_not_there(component):
@@ -100,8 +132,9 @@ def test_any_value_is_none_that_is_not_there(component):
         ([{"a": 1}], [{"a": 1}, {"a": 2}], True, ["  [1]: not expected; found a=2"]),
     ],
 )
-def test_of_entities_only_what_is_expected_counts(expected, found, of_entities, lines):
-    assert answers_differ(expected, found, of_entities=of_entities) == lines
+def test_of_entities_only_what_is_expected_counts(library, expected, found, of_entities, lines):
+    kind = library.component.types["Book"] if of_entities else None
+    assert answers_differ(expected, found, kind=kind) == lines
 
 
 @pytest.mark.parametrize(
@@ -254,6 +287,21 @@ def test_another_refusal_than_expected_is_told(component):
     )
     assert "Expected was NO_TITLE: …too long…." in failure(lambda: scenario.then_error("NO_TITLE", "too long"))
     assert "Expected was" in failure(lambda: scenario.then_error("NO_TITLE", "NO_TITLE: A book"))
+
+
+@pytest.mark.parametrize("code", ["NO_TITEL", "no_title", "NO_TITL"])
+def test_a_code_that_is_nearly_right_is_told(component, code):
+    scenario = component.when("addBook", data={**BOOK, "title": ""})
+    told = failure(lambda: scenario.then_error(code))
+    assert told.endswith(f'\nExpected was {code}; did you mean "NO_TITLE"?')
+
+
+@pytest.mark.parametrize("given", [("",), (None,), (7,), ("NO_TITLE", None), ("NO_TITLE", 7)], ids=str)
+def test_what_a_refusal_says_is_text(component, given):
+    scenario = component.when("addBook", data={**BOOK, "title": ""})
+    with pytest.raises(ValueError, match=rf"^{given[-1]!r} is no text of a refusal: write then_error\(\"CONFLICT\", "):
+        scenario.then_error(*given)
+    scenario.then_error("NO_TITLE")
 
 
 def test_another_answer_than_expected_is_told(component):
