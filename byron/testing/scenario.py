@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from byron.events.event import Event
@@ -9,7 +11,7 @@ from byron.schema.problems import did_you_mean
 from byron.schema.reads import entity_name
 from byron.testing.answers import answers_differ
 from byron.testing.comparison import compare
-from byron.testing.consequences import consequences
+from byron.testing.consequences import consequences, whereabouts
 from byron.testing.events import require_event, summary
 from byron.testing.failures import GraphQLFailure
 
@@ -92,9 +94,11 @@ class Scenario:
             require_event(each)
         self._require_when("then")
         self._require_success(", ".join(each.name for each in expected) or "success")
-        report = compare(expected, self._emitted())
+        emitted = self._emitted()
+        report = compare(expected, emitted)
         if report:
-            raise AssertionError(f"{self._what} emitted other events than expected:\n{report}")
+            told = [f"{self._what} emitted other events than expected:", report, *self._whereabouts(expected, emitted)]
+            raise AssertionError("\n".join(told))
         return self
 
     def then_error(self, code: str, message: str = "") -> Self:
@@ -139,6 +143,17 @@ class Scenario:
             arrived=self._arrived,
             by_command=self._after - self._before,
             is_settled=self._is_settled,
+        )
+
+    def _whereabouts(self, expected: Sequence[Event], emitted: Sequence[Event]) -> Iterator[str]:
+        wanted, found = (Counter(each.name for each in events) for events in (expected, emitted))
+        return whereabouts(
+            # One that is nearly right is told as such.
+            [name for name in wanted - found if not did_you_mean(name, found - wanted)],
+            emitted,
+            self._log.events(after=self._before),
+            self._component.config.component,
+            is_settled=self._is_settled or self._arrived is not None,
         )
 
     def _require_when(self, step: str) -> None:

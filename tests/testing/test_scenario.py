@@ -210,8 +210,37 @@ def test_what_differs_is_told_event_by_event(component):
         "      title: expected 'Persuasion', found 'Emma'\n"
         "      titel: expected 'Emma', found nothing; did you mean \"title\"?\n"
         "  - shelf.full()   expected, and not emitted\n"
-        "  = drama.added"
+        "  = drama.added\n"
+        "What handlers of new.book emit counts once it is settled: write `.settled().then(…)`."
     )
+
+
+def test_a_then_before_the_handlers_have_run_says_so(component, monkeypatch):
+    def new_author(ctx, event):
+        if "left" not in event.payload:
+            ctx.emit("author.left", {**event.payload, "left": 0})
+
+    monkeypatch.setattr("library.sink.handlers.new_author.new_author", new_author)
+    hint = "What handlers of new.author emit counts once it is settled: write `.settled().then(…)`."
+    scenario = component.when("createAuthor", fullName="Ada")
+    wanted = event("new.author", full_name="Ada"), event("author.left", left=0)
+
+    assert failure(lambda: scenario.then(*wanted)).endswith(f"expected, and not emitted\n{hint}")
+    component.settle()
+    assert hint in failure(lambda: scenario.then(*wanted))
+    scenario.settled().then(*wanted)
+    assert "counts once" not in failure(lambda: scenario.then(*wanted, event("shelf.full")))
+
+
+def test_nothing_is_said_of_handlers_that_emit_nothing_of_it(component):
+    book = component.given(event("new.book", id="b1", price=None, **BOOK))
+    # Its handler is declared, without hooks.
+    assert "counts once" not in failure(
+        lambda: book.when("removeBook", id="b1").then(event("book.gone"), event("shelf.full"))
+    )
+    author = component.when("createAuthor", fullName="Ada")
+    assert "counts once" not in failure(lambda: author.then(event("new.autor")))
+    assert "counts once" not in failure(lambda: author.then(event("new.author", full_name="Bob")))
 
 
 def test_an_event_that_was_not_expected_is_told(component):

@@ -48,6 +48,13 @@ def test_what_comes_of_a_command_and_of_an_event(system):
     made.settled().then(event("new.school"), event("update.role", id="u1", role="COORDINATOR"))
     assert made.result == {"id": ANY, "name": "USP", "coordinator": "u1"}
 
+    with pytest.raises(
+        AssertionError, match=r"Auth emitted new\.user; `then` is about Grouping alone: `system\.events`"
+    ):
+        asked = grouping.when("createSchool", name="UFF", coordinator="u2")
+        auth.mutate("createUser", name="Bob", role="TEACHER")
+        asked.then(event("new.school"), event("new.user"))
+
     again = auth.when(event("update.role", id="u1", role="TEACHER")).then()
     again.then_query("getUser", {"id": "u1", "name": "Ada", "role": "TEACHER"}, id="u1")
 
