@@ -148,6 +148,18 @@ def test_of_entities_only_what_is_expected_counts(library, expected, found, of_e
         ("2024-02-29T00:00:00Z", date(2024, 2, 29), False),
         ("0191D3C4-7a2b-7c3d-8e4f-5a6b7c8d9e0f", UUID("0191d3c4-7a2b-7c3d-8e4f-5a6b7c8d9e0f"), True),
         ("x", Decimal(30), False),
+        (0.1, Decimal("0.1"), True),
+        (Decimal("0.10"), 0.1, True),
+        (0.5, Decimal("0.50"), True),
+        (1e22, Decimal(10**22), True),
+        # What a command emits that makes a Decimal of a float.
+        (0.1, Decimal(0.1), False),
+        (0.1 + 0.2, Decimal("0.3"), False),
+        (float("nan"), Decimal("NaN"), False),
+        (float("inf"), Decimal(10**22), False),
+        (30, Decimal("30.00"), True),
+        (True, Decimal(1), False),
+        (Decimal(1), True, False),
         (False, 0, False),
         (1, True, False),
         (1, 1.0, True),
@@ -161,6 +173,19 @@ def test_of_entities_only_what_is_expected_counts(library, expected, found, of_e
 )
 def test_values_are_alike_when_they_say_the_same(expected, found, same):
     assert alike(expected, found) is same
+
+
+def test_a_float_is_read_alike_in_what_is_given_and_in_what_is_expected(component):
+    component.choose_ids("b1", "b2")
+    book = event("new.book", id="b1", price=0.1, **BOOK)
+
+    component.given(book).then_query("getBook", {"price": "0.1"}, id="b1")
+    component.when("addBook", data={**BOOK, "price": "0.10"}).then(book, event("drama.added"))
+    assert component.events[:2] == [book, book]
+    assert (component.events[1] != book) is False
+    assert "price: expected 0.2, found Decimal('0.1')" in failure(
+        lambda: component.when("addBook", data={**BOOK, "price": "0.1"}).then(event("new.book", price=0.2))
+    )
 
 
 def test_another_order_is_told_as_such(component):
