@@ -31,6 +31,7 @@ class Commands(ABC):
 
     def run(self, name: str, /, **arguments: Any) -> Any:
         """Run a command of schema.yaml, be it a query or a mutation, and return its value."""
+        _require_name("command", name)
         commands = self.config.component.commands
         if name not in commands and name in event_names([self.config]):
             raise LookupError(f"{name!r} is an event, and no command: write event({name!r}, …)")
@@ -47,6 +48,7 @@ class Commands(ABC):
         return self._command("mutation", name, arguments)
 
     def _command(self, kind: str, name: str, arguments: Mapping[str, Any]) -> Any:
+        _require_name(kind, name)
         command = self.config.component.commands.get(name)
         if command is None or command.type != kind:
             known = [each.name for each in self.config.component.content.commands if each.type == kind]
@@ -83,6 +85,17 @@ class Commands(ABC):
         if command.returns_pages:
             return f" {{ nodes {entity} pageInfo {{ hasNextPage endCursor }} totalCount }}"
         return f" {entity}"
+
+
+def argument_names(config: ComponentConfig, name: str) -> list[str] | None:
+    """Return how the arguments of a command are called in Python, in the declared order; None when there is none."""
+    command = config.component.commands.get(name)
+    return None if command is None else [each.python_name for each in arguments_of(config.component, command)]
+
+
+def _require_name(kind: str, name: object) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f'{name!r} is no name of a {kind}; write it as schema.yaml does: "createStudent"')
 
 
 def _not_declared(kind: str, name: str, known: Collection[str], hint: str) -> LookupError:

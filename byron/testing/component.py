@@ -27,7 +27,7 @@ from byron.testing.commands import as_json
 from byron.testing.examples import run_examples
 from byron.testing.failures import GraphQLFailure
 from byron.testing.frames import keep_own
-from byron.testing.subject import Subject, acting_user
+from byron.testing.subject import Subject, acting_user, idempotency_key
 from byron.testing.survival import Survival
 
 #: pytest shows the test, not what it calls here.
@@ -96,7 +96,7 @@ class ComponentUnderTest(Subject):
     def with_idempotency_key(self, key: str, /) -> ComponentUnderTest:
         """Return this component as it is for requests with an Idempotency-Key: the same log and Cache."""
         acting = copy(self)
-        acting._headers = {"HTTP_IDEMPOTENCY_KEY": key}
+        acting._headers = {"HTTP_IDEMPOTENCY_KEY": idempotency_key(key)}
         return acting
 
     def _request(self) -> HttpRequest | None:

@@ -10,6 +10,7 @@ from byron.events.event import Event
 from byron.schema.problems import did_you_mean
 from byron.schema.reads import entity_name
 from byron.testing.answers import answers_differ
+from byron.testing.commands import argument_names
 from byron.testing.comparison import compare
 from byron.testing.consequences import consequences, whereabouts
 from byron.testing.events import require_event, summary
@@ -51,8 +52,9 @@ class Scenario:
             self._component.settle()
         return self
 
-    def when(self, what: str | Event, /, **arguments: Any) -> Self:
-        """Run a command of schema.yaml, or have an event arrive and be applied."""
+    def when(self, what: str | Event, /, *others: object, **arguments: Any) -> Self:
+        """Run a command of schema.yaml, or have an event arrive and be applied: one of them, so there are no others."""
+        self._require_one(what, others)
         self.require_examined()
         self._failure, self._result, self._is_examined = None, None, False
         self._arrived, self._is_settled = None, False
@@ -155,6 +157,20 @@ class Scenario:
             self._component.config.component,
             is_settled=self._is_settled or self._arrived is not None,
         )
+
+    def _require_one(self, what: object, others: Sequence[object]) -> None:
+        """Raise TypeError unless a `when` is about one command or event, with its arguments by name."""
+        if isinstance(what, str):
+            taken = argument_names(self._component.config, what)
+            # One that is not declared is told as such.
+            if others and taken is not None:
+                raise TypeError(f"{what} takes its arguments by name: {', '.join(taken) or 'none'}")
+        elif others:
+            raise TypeError("`when` is about one event: give the earlier ones to given(…), or begin another `when`")
+        elif not isinstance(what, Event):
+            raise TypeError(
+                f'{what!r} is no command and no event: write when("createStudent", …) or when(event("new.student", …))'
+            )
 
     def _require_when(self, step: str) -> None:
         if not self._what:

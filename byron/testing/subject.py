@@ -27,6 +27,13 @@ def acting_user(id: str, roles: Iterable[str], claims: Mapping[str, Any]) -> Use
     return User(id=id, roles=frozenset(roles), claims={"sub": id, **claims})
 
 
+def idempotency_key(key: object) -> str:
+    """Return a key that requests are to have. Raises TypeError for what is no text."""
+    if not isinstance(key, str):
+        raise TypeError(f'An Idempotency-Key is a text: write with_idempotency_key("{key}"), not {key!r}')
+    return key
+
+
 class Subject(Commands):
     """A component under test. Its clients' view is that of `Commands`; here is what its log gets and holds."""
 
@@ -59,9 +66,12 @@ class Subject(Commands):
         """Put events into the log, as their components would, and have them applied: what was before."""
         return self._scenario().given(*events)
 
-    def when(self, what: str | Event, /, **arguments: Any) -> Scenario:
-        """Run a command, or have an event arrive; what must come of it is said by the scenario's `then`."""
-        return self._scenario().when(what, **arguments)
+    def when(self, what: str | Event, /, *others: object, **arguments: Any) -> Scenario:
+        """Run a command, or have an event arrive; what must come of it is said by the scenario's `then`.
+
+        It is one thing: `others` raise a TypeError that says where they belong.
+        """
+        return self._scenario().when(what, *others, **arguments)
 
     def unexamined(self) -> Iterator[str]:
         """Give the refusals that no scenario said anything of, in words."""

@@ -71,3 +71,8 @@ def test_settle_applies_what_one_lane_emits_for_another(component, monkeypatch):
 
     assert component.settle() == 40
     assert component.settle() == 0
+
+
+def test_an_idempotency_key_is_a_text(component):
+    with pytest.raises(TypeError, match=r'is a text: write with_idempotency_key\("7"\), not 7$'):
+        component.with_idempotency_key(7)

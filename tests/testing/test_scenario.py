@@ -485,6 +485,34 @@ def test_an_event_takes_its_attributes_itself(component):
         component.when(event("book.gone"), id="b1", title="Emma")
 
 
+@pytest.mark.parametrize(
+    "wrong", [None, 7, event, [event("book.gone", id="1")]], ids=["none", "number", "maker", "list"]
+)
+def test_what_is_neither_a_command_nor_an_event_is_told(component, wrong):
+    for begun in (component, component.when("howMany")):
+        with pytest.raises(
+            TypeError, match=r'is no command and no event: write when\("createStudent", …\) or when\(ev'
+        ):
+            begun.when(wrong)
+    for step in (component.run, component.query, component.mutate):
+        with pytest.raises(TypeError, match=r"is no name of a \w+; write it as schema\.yaml does"):
+            step(wrong)
+
+
+def test_a_when_is_about_one_thing(component):
+    seen = event("author.seen", id="a1", full_name="Ada")
+    for begun in (component, component.given(seen)):
+        with pytest.raises(TypeError, match=r"^`when` is about one event: give the earlier ones to given\(…\)"):
+            begun.when(seen, seen)
+        with pytest.raises(TypeError, match=r"^createAuthor takes its arguments by name: full_name, born_on$"):
+            begun.when("createAuthor", "Ada")
+        with pytest.raises(TypeError, match=r"^howMany takes its arguments by name: none$"):
+            begun.when("howMany", 1)
+        with pytest.raises(LookupError, match="declares no command 'createAutor'"):
+            begun.when("createAutor", "Ada")
+    assert component.events == [seen]
+
+
 def test_an_unknown_command_is_told_with_those_there_are(component):
     with pytest.raises(
         LookupError, match="declares no command 'addBok'; did you mean \"addBook\".* It declares: listBooks, getBook"

@@ -24,7 +24,7 @@ from byron.testing.real.places import Places
 from byron.testing.real.processes import Process, ProcessGroup
 from byron.testing.real.progress import CacheProgress, read_progress
 from byron.testing.real.users import user_header
-from byron.testing.subject import Subject, acting_user
+from byron.testing.subject import Subject, acting_user, idempotency_key
 
 #: pytest shows the test, not what it calls here.
 __tracebackhide__ = True
@@ -91,7 +91,7 @@ class RealComponent(Subject):
     def with_idempotency_key(self, key: str, /) -> RealComponent:
         """Return this component as it is for requests with an Idempotency-Key."""
         acting = copy(self)
-        acting._headers = {**self._headers, "Idempotency-Key": key}
+        acting._headers = {**self._headers, "Idempotency-Key": idempotency_key(key)}
         return acting
 
     def graphql(self, document: str, /, **variables: Any) -> dict[str, Any]:
