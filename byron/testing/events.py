@@ -41,8 +41,15 @@ def event(
     """Return an event to be put into a log, or to be expected there.
 
     The payload is a mapping, keyword arguments, or both. Its key is the payload's `id`, or what schema.yaml
-    says, unless it is given. Namespace and source are those of the component under test.
+    says, unless it is given. Namespace and source are those of the component under test. Raises TypeError for an
+    attribute that both name.
     """
+    named = {snake_case(str(each)): each for each in payload or ()}
+    twice = [each for each in attributes if snake_case(each) in named]
+    if twice:
+        other = named[snake_case(twice[0])]
+        both = "" if other == twice[0] else f" as {other}"
+        raise TypeError(f"{name} has {twice[0]} twice: in the mapping{both}, and by name. Leave one of them out.")
     return WrittenEvent(name=name, key=key or "", payload={**(payload or {}), **attributes}, namespace="", source="")
 
 

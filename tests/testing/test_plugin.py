@@ -245,15 +245,18 @@ def test_after_a_component(component, request):
 
 
 def test_real_is_refused_where_it_does_nothing(run_tests):
-    told = run_tests("""
+    told = run_tests(
+        """
 @pytest.mark.real
 def test_it(): pass
 
-@pytest.mark.real(patience="x")
-def test_patience(system): pass
-""")
+@pytest.mark.parametrize("seconds", [pytest.param(each, marks=pytest.mark.real(patience=each)) for each in WRONG])
+def test_patience(system, seconds): pass
+""".replace("WRONG", "['x', -1, 0, True, float('nan'), float('inf')]")
+    )
     assert "`real` is for tests of the fixture `system`, which this one does not ask for." in told
-    assert "takes seconds by name: @pytest.mark.real(patience=90)" in told
+    assert told.count("takes seconds by name: @pytest.mark.real(patience=90)\n") >= 6, told
+    assert "7 errors" in told, told
 
 
 def test_also_real_is_for_system(run_tests):

@@ -452,6 +452,15 @@ def test_an_event_of_the_log_cannot_happen_again(component):
         component.publish(*component.events)
 
 
+def test_an_attribute_is_given_once():
+    with pytest.raises(
+        TypeError, match=r"^new\.author has id twice: in the mapping, and by name\. Leave one of them out"
+    ):
+        event("new.author", {"id": "a1"}, id="a2")
+    with pytest.raises(TypeError, match=r"^new\.author has full_name twice: in the mapping as fullName, and by name\."):
+        event("new.author", {"fullName": "Ada"}, full_name="Ada")
+
+
 def test_an_event_that_nobody_knows_is_not_published(component):
     with pytest.raises(LookupError, match="handles or declares an event 'new.bok'; did you mean \"new.book\""):
         component.publish(event("new.bok", id="1"))

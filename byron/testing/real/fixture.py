@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ from byron.testing.real.system import RealSystem, migrate
 def real_system(request: pytest.FixtureRequest, marker: pytest.Mark) -> Iterator[RealSystem]:
     """Run the project's components for a test. Raises MissingExtraError without nats-server, and SystemFailure."""
     patience = marker.kwargs.get("patience", 1)
-    if marker.args or set(marker.kwargs) - {"patience"} or not isinstance(patience, int | float):
+    is_number = isinstance(patience, int | float) and not isinstance(patience, bool)
+    if marker.args or set(marker.kwargs) - {"patience"} or not is_number or not 0 < patience < inf:
         pytest.fail("The marker `real` takes seconds by name: @pytest.mark.real(patience=90)", pytrace=False)
     server.find_binary()
     caches = request.getfixturevalue("_migrated_caches")
