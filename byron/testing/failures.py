@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from byron.commands.access import UNAUTHENTICATED
 from byron.exceptions import CommandError
 from byron.testing.frames import place
 
@@ -27,6 +28,10 @@ class GraphQLFailure(AssertionError):
         self.is_mistake = self.code == _MASKED
         if causes and not self.is_mistake and (raised := place(causes[0])):
             self.add_note(f"Raised at {raised}")
+        if self.code == UNAUTHENTICATED:
+            self.add_note(
+                'A test needs no token: component.as_user("ada", roles=[…]) is the component as a user meets it.'
+            )
 
     @property
     def code(self) -> str | None:

@@ -166,6 +166,51 @@ def test_failed_by_itself(component):
     assert "assert 1 == 2" in told
 
 
+def test_a_refusal_in_a_fixture_s_teardown_is_told(run_tests):
+    told = run_tests("""
+BOOK = dict(title=" ", genre="DRAMA", author="a1", tags=[])
+
+@pytest.fixture
+def late(component):
+    yield component
+    component.as_user("ada").when("addBook", data=BOOK)
+
+@pytest.fixture
+def late_system(system):
+    yield system
+    system.library.when("addBook", data=BOOK)
+
+@pytest.fixture
+def said(component):
+    yield component
+    component.when("addBook", data=BOOK).then_error("NO_TITLE")
+
+def test_passes(late):
+    pass
+
+def test_of_a_system(late_system):
+    pass
+
+def test_is_told_once(component):
+    component.when("addBook", data=BOOK)
+
+def test_says_so(said):
+    said.when("addBook", data=BOOK).then_error("NO_TITLE")
+
+def test_failed_by_itself(component):
+    component.when("addBook", data=BOOK)
+    assert 1 == 2
+
+def test_without_a_component():
+    pass
+""")
+    assert "2 failed, 4 passed, 2 errors" in told, told
+    assert "ERROR at teardown of test_passes" in told
+    assert "ERROR at teardown of test_of_a_system" in told
+    refused = "addBook was refused:\n  NO_TITLE: A book needs a title.\nExpected was success, since no `then_error`"
+    assert told.partition("short test summary")[0].count(refused) == 3, told
+
+
 def test_component_and_system_are_one(run_tests):
     told = run_tests("""
 def test_it(component, system):

@@ -77,6 +77,9 @@ def test_events_are_published_and_applied_by_one_component(system):
         assert system.auth.settle() == 0
     assert system.auth.settle() == 1
     system.auth.when("inviteUser", name="Bob", role="TEACHER").then_error("UNAUTHENTICATED")
+    with pytest.raises(GraphQLFailure) as unknown:
+        system.auth.mutate("inviteUser", name="Bob", role="TEACHER")
+    assert 'component.as_user("ada", roles=[…])' in unknown.value.__notes__[-1]
 
 
 @pytest.mark.real
