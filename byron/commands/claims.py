@@ -129,8 +129,7 @@ class Claims:
         """Whether the Cache has applied what a claim stood for."""
         if not claim.note:
             return False
-        positions: dict[int, int] = dict(json.loads(claim.note))
-        standing = standing_of(self._config.alias, self._config.consumer_name, positions)
+        standing = standing_of(self._config.alias, self._config.consumer_name, places_of(claim.note))
         return standing is Standing.APPLIED
 
     def _require_fresh(self, broker: Broker, name: str) -> None:
@@ -186,6 +185,11 @@ class Claims:
             except BrokerError as error:
                 # Its time will be up.
                 log.warning("component=%s claim stands error=%r", self._config.label, str(error))
+
+
+def places_of(note: str) -> dict[int, int]:
+    """Return the positions of the events that a claim stood for, by its note, and their slots."""
+    return dict(json.loads(note))
 
 
 def digest(component: str, name: str, value: Any) -> str:

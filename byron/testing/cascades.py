@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from byron.broker.base import Acknowledgement
 from byron.broker.memory import MemoryBroker
+from byron.commands.claims import places_of
+from byron.commands.records import Record
+from byron.events.codec import message_id
 from byron.events.event import Message
 from byron.testing.failures import SystemFailure
 
@@ -100,6 +103,25 @@ class LogUnderTest(MemoryBroker):
         for message in messages:
             self.publish([message], _PATIENCE)
 
+    def forget(self, *, after: int) -> None:
+        """Forget the messages after a position, as if nobody had sent them: what stands for them at the broker, too."""
+        with self._changed:
+            forgotten = {message_id(message) for message in self.messages[after:]}
+            del self.messages[after:]
+            for id in forgotten:
+                self._positions.pop(id, None)
+            notes = {name: claim.note for name, (claim, _) in self._claims.items()}
+            for name, note in notes.items():
+                if _stands_for(note, forgotten, after):
+                    del self._claims[name]
+
     def _append(self, message: Message) -> Acknowledgement:
         self._watch.see(message.headers)
         return super()._append(message)
+
+
+def _stands_for(note: str, ids: Collection[str], after: int) -> bool:
+    """Whether a claim, by its note, is of events after a position, or the record of a mutation that emitted some."""
+    if note.startswith("{"):
+        return Record.read(note).first in ids
+    return bool(note) and any(position > after for position in places_of(note))

@@ -132,9 +132,11 @@ class ComponentUnderTest(Subject):
         return run_examples(self, skip)
 
     def forget_pending(self) -> None:
-        """Remove from the log what is not applied yet, such as an event that a handler fails on."""
-        applied = last_position(self.config.alias, self.config.consumer_name)
-        del self.broker.messages[applied:]
+        """Remove from the log what is not applied yet, such as an event that a handler fails on.
+
+        It is as if nobody had emitted it: what a mutation claimed for it is free again, and its Idempotency-Key unused.
+        """
+        self.broker.forget(after=last_position(self.config.alias, self.config.consumer_name))
 
     def settle(self) -> int:
         """Apply every event that is in the log and not yet in the Cache; return how many those were.

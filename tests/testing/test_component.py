@@ -76,3 +76,33 @@ def test_settle_applies_what_one_lane_emits_for_another(component, monkeypatch):
 def test_an_idempotency_key_is_a_text(component):
     with pytest.raises(TypeError, match=r'is a text: write with_idempotency_key\("7"\), not 7$'):
         component.with_idempotency_key(7)
+
+
+def test_what_is_forgotten_may_happen_again(component):
+    seen = event("author.seen", id="a1", full_name="Eve")
+    keyed = component.with_idempotency_key("k1")
+    component.mutate("createAuthor", fullName="Ada")
+    assert component.settle() == 1
+
+    component.publish(seen)
+    component.mutate("createAuthor", fullName="Bob")
+    forgotten = keyed.mutate("createAuthor", fullName="Cy")
+    component.forget_pending()
+    assert len(component.events) == 1
+
+    component.publish(seen)
+    component.mutate("createAuthor", fullName="Bob")
+    assert keyed.mutate("createAuthor", fullName="Cy") != forgotten
+    assert component.settle() == 3
+
+
+def test_what_is_applied_is_not_forgotten(component):
+    keyed = component.with_idempotency_key("k1")
+    made = keyed.mutate("createAuthor", fullName="Ada")
+    component.settle()
+    component.forget_pending()
+
+    assert keyed.mutate("createAuthor", fullName="Ada") == made
+    with pytest.raises(GraphQLFailure, match="CONFLICT"):
+        component.mutate("createAuthor", fullName="Ada")
+    assert component.settle() == 0
