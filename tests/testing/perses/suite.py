@@ -131,7 +131,7 @@ def test_what_goes_wrong_is_told(system, monkeypatch):
     sink = next(process for process in system.processes if process.name == "grouping sink")
     wait_for_text(sink.log, "consuming component=grouping")
     with monkeypatch.context() as impatient:
-        os.kill(sink.pid, signal.SIGSTOP)
+        freeze(sink.pid)
         system.grouping.mutate("createSchool", name="USP", coordinator="u1")
         impatient.setattr(system._patience, "seconds", 0.3)
         with pytest.raises(SystemFailure) as slow:
@@ -164,8 +164,18 @@ def test_what_goes_wrong_is_told(system, monkeypatch):
 
 
 def wait_for_text(file, text):
+    wait_for(lambda: text in file.read_text())
+
+
+def freeze(pid):
+    """Stop a process; the signal is on its way when `kill` returns."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+
+
+def wait_for(condition):
     deadline = time.monotonic() + 20
-    while text not in file.read_text():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
