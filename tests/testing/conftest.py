@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -31,6 +32,21 @@ def handler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Handler], Han
 
     def replace(function: Handler) -> Handler:
         monkeypatch.setattr(new_student, "new_student", function)
+        load_function.cache_clear()
+        return function
+
+    yield replace
+    monkeypatch.undo()
+    load_function.cache_clear()
+
+
+@pytest.fixture
+def library_handler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Handler], Handler]]:
+    """Put a function in the place of the library's handler of the same name: `trouble` or `shelf_filled`."""
+
+    def replace(function: Handler) -> Handler:
+        name = function.__name__
+        monkeypatch.setattr(import_module(f"library.sink.handlers.{name}"), name, function)
         load_function.cache_clear()
         return function
 

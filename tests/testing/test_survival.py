@@ -15,6 +15,7 @@ from byron.exceptions import MissingExtraError
 from byron.testing.events import event
 from byron.testing.survival import SurvivalError, proof
 from byron.testing.survival.faults import Faults
+from byron.testing.survival.sweeps import groups
 
 pytestmark = pytest.mark.django_db(databases=["library", "students"])
 
@@ -312,6 +313,61 @@ def test_order_across_keys_is_found(students, handler):
     assert "\n  Student a:\n      ingress: expected 1, found 0\n" in report
     assert "across_keys=False" in report
     students.survives(student("a"), student("x", course="advice", name="a"), across_keys=False)
+
+
+@pytest.fixture
+def filled_by_an_emitted_event(library_handler):
+    """A shelf is counted up because of an event of another key, by one in between."""
+
+    @library_handler
+    def trouble(ctx, event):
+        ctx.emit("shelf.filled", {"id": event.payload["shelf"]})
+
+    @library_handler
+    def shelf_filled(ctx, event):
+        ctx.db.Shelf.objects.filter(pk=event.key).update(count=F("count") + 1)
+
+
+def filling(length):
+    """A log in which the first event is lost on what the third one has emitted, when it comes late."""
+    return [
+        event("shelf.made", id="s1", label="one", count=0, above=None),
+        event("new.author", id="a1", full_name="Ada"),
+        event("trouble.made", id="t1", shelf="s1"),
+        event("author.seen", id="a1", full_name="Ada L."),
+        event("new.book", id="b1", title="one", genre="DRAMA", author="a1", tags=[]),
+        event("book.renamed", id="b1", title="uno"),
+        event("book.gone", id="b1"),
+        *(event("new.author", id=f"a{number}", full_name=f"Author {number}") for number in range(7, length)),
+    ][:length]
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize("length", [3, 5, 8, 20])
+def test_a_key_that_is_later_than_what_another_one_emitted_is_found(
+    component, filled_by_an_emitted_event, length, seed
+):
+    report = found(component, *filling(length), seed=seed)
+    assert "shelf.made s1 enters the log only now." in report
+    assert "\n  Shelf s1:\n      count: expected 1, found 0\n" in report
+    assert "across_keys=False" in report
+
+
+def test_of_more_keys_than_there_is_time_for_each_one_is_late(component, filled_by_an_emitted_event, monkeypatch):
+    monkeypatch.setattr(proof, "_explorer", lambda: lambda *args, **options: None)
+    shelf, author, trouble, *others = filling(60)
+
+    report = found(component, author, *others, trouble, shelf)
+    assert "shelf.made s1 enters the log only now." in report
+
+
+def test_keys_that_may_be_late_are_all_there_in_as_many_groups_as_there_is_time_for():
+    log = [("s1", "made"), ("a1", "born"), ("a2", "born"), ("s2", "made"), ("t1", "troubled"), ("s1", "filled")]
+    assert groups(log, 400) == [["s1"], ["a1"], ["a2"], ["s2"], ["t1"]]
+    assert groups(log, 4) == [["s1"], ["a1", "a2"], ["s2"], ["t1"]]
+    assert groups(log, 0) == groups(log, 2) == [["s1", "a1", "a2"], ["s2", "t1"]]
+    assert groups([(f"a{number}", "born") for number in range(5)], 2) == [["a0", "a1", "a2"], ["a3", "a4"]]
+    assert groups(log[:1], 5) == [["s1"]]
 
 
 def test_a_handler_that_goes_on_after_a_database_error_is_found(students, handler):

@@ -25,6 +25,7 @@ from byron.testing.survival.rehearsal import EndlessError, Rehearsal
 from byron.testing.survival.schedule import Action, Crash, EndAtEach, Overtake, Restart, Schedule, Step, Turn
 from byron.testing.survival.stages import stage_for
 from byron.testing.survival.state import Outcome, caches, differences
+from byron.testing.survival.sweeps import groups, held_back, simpler
 
 #: pytest shows the test, not what it calls here.
 __tracebackhide__ = True
@@ -50,10 +51,11 @@ to another database or anywhere outside of the Cache, a random or fresh id, the 
 #: How many events a process applies in one batch where it ends once; the smaller number with few events only.
 _BATCHES = {10: None, 2: 6}
 
-#: Events applied in the schedules that have the process end once before steps of one kind, at most.
+#: Events applied in the schedules that have the process end once before steps of one kind, at most; and in those that
+#: have the events of some keys late.
 _MOST_WORK = 400
 
-#: Seconds to look for a single end that has the same effect as all of them.
+#: Seconds to look for less that has the same effect: a single end instead of all, a single key.
 _SEARCHING = 10.0
 
 
@@ -81,6 +83,7 @@ class Survival:
         self._messages = [*standing, *writer.written(events, {message.id for message in standing})]
         if not self._messages:
             raise LookupError("There are no events to survive: give some, or run commands that emit some before.")
+        self._keys = [split_subject(message.subject)[2] for message in self._messages]
         self._poison = self._unreadable()
         self._configs = caches(config)
         self._stages = [stage_for(each) for each in self._configs]
@@ -98,8 +101,9 @@ class Survival:
             if again:
                 raise SurvivalError(self._report([_SAME_AGAIN], again, _CHANGING))
             self._crash_everywhere()
-            keys = [split_subject(message.subject)[2] for message in self._messages]
-            explore(self._check, keys, across_keys=self._across_keys, examples=examples, seed=seed)
+            if self._across_keys:
+                self._hold_back_each_key()
+            explore(self._check, self._keys, across_keys=self._across_keys, examples=examples, seed=seed)
 
     def _crash_everywhere(self) -> None:
         """Have the process end once before each step, by batches; then, of the events one by one, before all steps."""
@@ -126,6 +130,22 @@ class Survival:
             places = [(before, done) for before, turn in enumerate(turns) for done in range(turn[step])]
             for before, done in places[: max(most, 1)]:
                 yield self._schedule(batch, *[Turn()] * before, Turn(crash=Crash(step=step, done=done)))
+
+    def _hold_back_each_key(self) -> None:
+        """Have the events of each key last, and after what the others have emitted; of many keys, several at once."""
+        assert self._expected is not None
+        names = [split_subject(message.subject)[3] for message in self._messages]
+        applied = len(self._messages) + sum(map(len, self._expected.emitted.values()))
+        for some in groups(list(zip(self._keys, names, strict=True)), _MOST_WORK // applied):
+            failure = self._failure_by(held_back(self._keys, some, late=True))
+            if failure is None:
+                continue
+            until = time.monotonic() + _SEARCHING
+            for schedule in simpler(self._keys, some):
+                self._check(schedule)
+                if time.monotonic() > until:
+                    break
+            raise failure
 
     def _schedule(self, batch: int, *actions: Action) -> Schedule:
         return Schedule(order=tuple(range(len(self._messages))), batch=batch, actions=actions)
