@@ -20,33 +20,15 @@ from byron.schema.installed import ComponentConfig
 from byron.testing.events import require_event
 from byron.testing.failures import SystemFailure
 from byron.testing.log import EventWriter
-from byron.testing.survival.faults import label, listing
 from byron.testing.survival.rehearsal import EndlessError, Rehearsal
+from byron.testing.survival.report import ACROSS, CHANGING, SAME_AGAIN, TWICE, report
 from byron.testing.survival.schedule import Action, Crash, EndAtEach, Overtake, Restart, Schedule, Step, Turn
 from byron.testing.survival.stages import stage_for
-from byron.testing.survival.state import Outcome, caches, differences
+from byron.testing.survival.state import Difference, Outcome, caches, differences
 from byron.testing.survival.sweeps import groups, held_back, simpler
 
 #: pytest shows the test, not what it calls here.
 __tracebackhide__ = True
-
-_SAME_AGAIN = "What happened: they were applied twice in the same way, without any fault, on two days."
-
-_CHANGING = """\
-Usual causes: a handler that uses the time of the clock (use event.time), a random or fresh id (use event.key, or make
-it of event.id), or what it remembers in a global."""
-
-_ACROSS = """\
-Order is kept within a key only: with several lanes, and around an event that is set aside, events of other keys may be
-first. What a handler emits comes into the log at any place after its cause, and positions are other ones then. A
-component that is to run in one lane, and relates keys all the same, is tested without those by
-survives(…, across_keys=False)."""
-
-_TWICE = """\
-A handler may run twice for one event: when its transaction is rolled back, and when the Cache is built anew. Counting
-by F() + 1 is fine, since the Cache holds each effect once. Usual causes: what it remembers in a global, what it writes
-to another database or anywhere outside of the Cache, a random or fresh id, the time of the clock."""
-
 
 #: How many events a process applies in one batch where it ends once; the smaller number with few events only.
 _BATCHES = {10: None, 2: 6}
@@ -97,9 +79,9 @@ class Survival:
                 stack.enter_context(stage.opened())
             self._expected = self._applied_one_by_one()
             with _another_day():
-                again = differences(self._expected, self._applied_one_by_one())
-            if again:
-                raise SurvivalError(self._report([_SAME_AGAIN], again, _CHANGING))
+                again = self._applied_one_by_one()
+            if found := differences(self._expected, again):
+                raise self._error(found, again, happened=[SAME_AGAIN], hint=CHANGING)
             self._crash_everywhere()
             if self._across_keys:
                 self._hold_back_each_key()
@@ -161,14 +143,16 @@ class Survival:
         """Require the same outcome by a schedule, and return what went by it."""
         assert self._expected is not None
         rehearsal = self._rehearsal()
+        outcome: Outcome | None = None
         try:
-            found = differences(self._expected, rehearsal.by(schedule))
+            outcome = rehearsal.by(schedule)
+            found = differences(self._expected, outcome)
         except Exception as error:
-            found = [f"the Sink stopped: {type(error).__name__}: {error}"]
+            found = [Difference(key="", lines=f"the Sink stopped: {type(error).__name__}: {error}".splitlines())]
         if found:
             crossed = self._across_keys and _crosses(schedule)
             story = [f"{number:3}. {line}" for number, line in enumerate(rehearsal.story, 1)]
-            raise SurvivalError(self._report(["What happened:", *story], found, _ACROSS if crossed else _TWICE))
+            raise self._error(found, outcome, happened=["What happened:", *story], hint=ACROSS if crossed else TWICE)
         return rehearsal
 
     def _applied_one_by_one(self) -> Outcome:
@@ -187,34 +171,11 @@ class Survival:
             self._configs, self._stages, self._payloads, self._messages, self._poison, by_cause=self._across_keys
         )
 
-    def _report(self, story: Sequence[str], found: Sequence[str], hint: str) -> str:
-        name = self._config.component.name
-        events = listing([label(message) for message in self._messages])
-        return "\n".join(
-            [
-                f"{name} does not end the same: {events}.",
-                "",
-                *story,
-                "",
-                "What is not as when they are applied one by one, in this order:",
-                *(f"  {line}" for line in found),
-                "",
-                f"The handlers of these events: {listing(self._handlers())}.",
-                hint,
-            ]
-        )
-
-    def _handlers(self) -> list[str]:
-        """Return the handlers of the given events, with the files of those that are written."""
-        component = self._config.component
-        names = dict.fromkeys(split_subject(message.subject)[3] for message in self._messages)
-        handlers = [handler for name in names for handler in component.handlers.get(name, ())]
-        return [
-            handler.name
-            if handler.apply is not None
-            else f"{handler.name} ({self._config.label}/sink/handlers/{handler.python_name}.py)"
-            for handler in handlers
-        ]
+    def _error(
+        self, found: Sequence[Difference], outcome: Outcome | None, *, happened: Sequence[str], hint: str
+    ) -> SurvivalError:
+        outcomes = [each for each in (self._expected, outcome) if each is not None]
+        return SurvivalError(report(self._config, self._messages, found, outcomes, happened=happened, hint=hint))
 
     def _unreadable(self) -> Message:
         component = self._config.component

@@ -17,7 +17,7 @@ from byron.events.subjects import decode_key, split_subject
 from byron.models import Checkpoint, OutboxMessage, ParkedEvent, SinkMember
 from byron.schema.installed import ComponentConfig, installed_components
 from byron.schema.reads import VERSION
-from byron.testing.reports import cut, shown
+from byron.testing.reports import shown
 
 _BYRONS = (Checkpoint, OutboxMessage, ParkedEvent, SinkMember)
 
@@ -32,6 +32,15 @@ class Outcome:
     emitted: Mapping[tuple[str, ...], Sequence[tuple[str, Any]]]
     #: Why events are parked, by their names and keys.
     parked: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Something that is not as it should be, as lines for people."""
+
+    #: The key of the events that it is likely to have come of.
+    key: str
+    lines: Sequence[str]
 
 
 def caches(config: ComponentConfig) -> list[ComponentConfig]:
@@ -107,37 +116,45 @@ def emissions(messages: Sequence[StoredMessage], given: Collection[str], *, by_c
     return found
 
 
-def differences(expected: Outcome, found: Outcome) -> list[str]:
-    """Return in what one outcome is not as another, as lines for people; none when they are the same."""
-    lines = [f"{label} is not applied: {error}" for label, error in found.parked.items()]
-    lines += [*_rows_differ(expected, found), *_emissions_differ(expected, found)]
-    return cut(lines)
+def differences(expected: Outcome, found: Outcome) -> list[Difference]:
+    """Return in what one outcome is not as another; nothing when they are the same."""
+    parked = [
+        Difference(key=label.partition(" ")[2], lines=[f"{label} is not applied: {error}"])
+        for label, error in found.parked.items()
+    ]
+    return [*parked, *_rows_differ(expected, found), *_emissions_differ(expected, found)]
 
 
-def _rows_differ(expected: Outcome, found: Outcome) -> Iterator[str]:
+def _rows_differ(expected: Outcome, found: Outcome) -> Iterator[Difference]:
     for table, wanted in expected.rows.items():
         there = found.rows[table]
         for identity in sorted({*wanted, *there}, key=str):
-            if identity not in there:
-                yield f"{table} {identity}: missing; expected {shown(wanted[identity])}"
-            elif identity not in wanted:
-                yield f"{table} {identity}: not expected; found {shown(there[identity])}"
-            elif wanted[identity] != there[identity]:
-                yield f"{table} {identity}:"
-                for column, value in wanted[identity].items():
-                    if value != there[identity][column]:
-                        yield f"    {column}: expected {shown(value)}, found {shown(there[identity][column])}"
+            if wanted.get(identity) != there.get(identity):
+                lines = _row_differs(f"{table} {identity}", wanted.get(identity), there.get(identity))
+                yield Difference(key=str(identity), lines=lines)
 
 
-def _emissions_differ(expected: Outcome, found: Outcome) -> Iterator[str]:
+def _row_differs(name: str, wanted: Row | None, there: Row | None) -> list[str]:
+    if wanted is None:
+        return [f"{name}: not expected; found {shown(there)}"]
+    if there is None:
+        return [f"{name}: missing; expected {shown(wanted)}"]
+    values = [
+        f"    {column}: expected {shown(value)}, found {shown(there[column])}"
+        for column, value in wanted.items()
+        if value != there[column]
+    ]
+    return [f"{name}:", *values]
+
+
+def _emissions_differ(expected: Outcome, found: Outcome) -> Iterator[Difference]:
     for place in sorted({*expected.emitted, *found.emitted}):
         wanted, there = list(expected.emitted.get(place, ())), list(found.emitted.get(place, ()))
         if wanted == there:
             continue
         about = f"emitted about {place[0]}" + (f", because of {place[1]}" if len(place) > 1 and place[1] else "")
-        yield f"{about}:"
-        yield f"    expected {_told(wanted)}"
-        yield f"    found    {_told(there)}"
+        lines = [f"{about}:", f"    expected {_told(wanted)}", f"    found    {_told(there)}"]
+        yield Difference(key=place[-1], lines=lines)
 
 
 def _told(emitted: Sequence[tuple[str, Any]]) -> str:

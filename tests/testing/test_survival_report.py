@@ -1,0 +1,77 @@
+"""What `component.survives` tells when something is found, and in how many words."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from byron.testing.events import event
+from byron.testing.survival import SurvivalError
+
+pytestmark = pytest.mark.django_db(databases=["library", "students"])
+
+#: A shelf, an author, and what the handler `trouble` takes.
+LOG = [
+    event("shelf.made", id="s1", label="one", count=0, above=None),
+    event("new.author", id="a1", full_name="Ada"),
+    event("trouble.made", id="t1", shelf="s1"),
+    event("trouble.made", id="t2", shelf="s1"),
+]
+
+
+@pytest.fixture
+def emitting(library_handler):
+    """The handler of trouble.made emits shelf.filled."""
+
+    @library_handler
+    def trouble(ctx, event):
+        ctx.emit("shelf.filled", {"id": event.payload["shelf"]})
+
+
+def told(component, *events, **options):
+    with pytest.raises(SurvivalError) as failure:
+        component.survives(*events, **options)
+    return str(failure.value)
+
+
+# The handlers.
+
+FILLED = "shelfFilled (library/sink/handlers/shelf_filled.py)"
+TROUBLE = "trouble (library/sink/handlers/trouble.py)"
+AUTHOR = "newAuthor (library/sink/handlers/new_author.py)"
+
+
+def test_the_handler_of_an_emitted_event_is_named_first_when_its_key_differs(component, library_handler, emitting):
+    seen = itertools.count()
+
+    @library_handler
+    def shelf_filled(ctx, event):
+        ctx.db.Shelf.objects.filter(pk=event.key).update(count=next(seen))
+
+    report = told(component, *LOG)
+    assert f"\nThe handlers of the events of s1: {FILLED} and shelfMade.\n" in report
+    assert f"\nThose of the others: {AUTHOR} and {TROUBLE}.\n" in report
+
+
+def test_the_handler_that_emits_something_else_is_named_first(component, library_handler):
+    seen = itertools.count()
+
+    @library_handler
+    def trouble(ctx, event):
+        ctx.emit("shelf.filled", {"id": event.payload["shelf"], "count": 1, "noted": next(seen)})
+
+    report = told(component, *LOG)
+    assert "emitted about s1, because of t1:" in report
+    assert f"\nThe handlers of the events of t1 and t2: {TROUBLE}.\nThose of the others: {AUTHOR}, " in report
+
+
+def test_without_an_event_of_what_differs_all_handlers_are_named_at_once(component, library_handler):
+    seen = itertools.count()
+
+    @library_handler
+    def trouble(ctx, event):
+        ctx.db.Shelf.objects.create(id=f"x{next(seen)}", label="x", count=0)
+
+    report = told(component, *LOG[:3])
+    assert f"\nThe handlers of these events: {AUTHOR}, {TROUBLE} and shelfMade.\n" in report
