@@ -39,15 +39,25 @@ class _Emitted:
     times: int
 
 
+class CascadeError(SystemFailure):
+    """An endless cascade."""
+
+    def __init__(self, text: str, events: Sequence[str]) -> None:
+        """Take what is told, and the names of the events that lead to one another."""
+        super().__init__(text)
+        self.events = tuple(events)
+
+
 class CascadeWatch:
     """Looks at each event of a log and finds out when one causes itself again and again."""
 
     def __init__(self) -> None:
         self._emitted: dict[str, _Emitted] = {}
         self._recurring: Counter[str] = Counter()
+        self._longest: _Emitted | None = None
 
     def see(self, headers: Mapping[str, str]) -> None:
-        """Take note of an event. Raises SystemFailure, naming the events of the cycle, for one of too many."""
+        """Take note of an event. Raises CascadeError, naming the events of the cycle, for one of too many."""
         id, source = headers.get("ce-id", ""), headers.get("ce-source", "").rpartition("/")[2]
         if id in self._emitted:
             return
@@ -63,9 +73,15 @@ class CascadeWatch:
             self._recurring[event.root] += recurs
         self._emitted[id] = event
         if event.times > MOST or self._recurring[event.root] > _MOST_IN_ALL:
-            raise SystemFailure(self._describe(event))
+            raise self._error(event)
+        if event.times > (self._longest.times if self._longest is not None else 0):
+            self._longest = event
 
-    def _describe(self, last: _Emitted) -> str:
+    def suspect(self) -> CascadeError | None:
+        """Return what would be told of the event that has led to itself the most; None if none has."""
+        return self._error(self._longest) if self._longest is not None else None
+
+    def _error(self, last: _Emitted) -> CascadeError:
         cycle = [last]
         for event in self._causes(last):
             cycle.insert(0, event)
@@ -75,7 +91,7 @@ class CascadeWatch:
         first, source = self._emitted[last.root].kind
         name, emitter = last.kind
         times = self._recurring[last.root]
-        return "\n".join(
+        text = "\n".join(
             [
                 f"An endless cascade: {name}, emitted by {emitter}, leads to itself, {times} times by now.",
                 "Handlers emit these in turn, each because of the one before:",
@@ -83,6 +99,7 @@ class CascadeWatch:
                 f"It began with {first}, emitted by {source}. Have one of the handlers emit only when there is news.",
             ]
         )
+        return CascadeError(text, [event.kind[0] for event in cycle])
 
     def _causes(self, event: _Emitted) -> Iterator[_Emitted]:
         while event.cause is not None:
@@ -114,6 +131,10 @@ class LogUnderTest(MemoryBroker):
             for name, note in notes.items():
                 if _stands_for(note, forgotten, after):
                     del self._claims[name]
+
+    def suspect(self) -> CascadeError | None:
+        """Return what would be told of the event that has led to itself the most; None if none has."""
+        return self._watch.suspect()
 
     def _append(self, message: Message) -> Acknowledgement:
         self._watch.see(message.headers)

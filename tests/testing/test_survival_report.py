@@ -75,3 +75,40 @@ def test_without_an_event_of_what_differs_all_handlers_are_named_at_once(compone
 
     report = told(component, *LOG[:3])
     assert f"\nThe handlers of these events: {AUTHOR}, {TROUBLE} and shelfMade.\n" in report
+
+
+# What does not come to an end.
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_an_endless_cascade_names_its_events_and_their_handlers(component, library_handler, emitting, number):
+    @library_handler
+    def shelf_filled(ctx, event):
+        ctx.emit("shelf.filled", dict(event.payload))
+
+    report = told(component, *(event("trouble.made", id=f"t{each}", shelf="s1") for each in range(number)))
+    assert report.startswith("An endless cascade: shelf.filled, emitted by Library, leads to itself, ")
+    assert report.endswith(f"\nThe handlers of these events: {FILLED}.")
+
+
+def test_several_events_that_lead_to_one_another_are_all_named(component, library_handler, emitting):
+    @library_handler
+    def shelf_filled(ctx, event):
+        for number in range(2):
+            ctx.emit("trouble.made", {"id": f"t{number}", "shelf": "s1"})
+
+    report = told(component, *LOG)
+    first, second = (f"    {name}, emitted by Library\n" for name in ("trouble.made", "shelf.filled"))
+    assert first + second + first in report or second + first + second in report
+    assert FILLED in report.splitlines()[-1] and TROUBLE in report.splitlines()[-1]
+
+
+def test_very_many_emitted_events_that_lead_to_none_are_told_by_name(component, library_handler):
+    @library_handler
+    def trouble(ctx, event):
+        for number in range(500):
+            ctx.emit("lot.drawn", {"id": f"l{number}"})
+
+    report = told(component, event("trouble.made", id="t1"))
+    assert report.startswith("Library did not come to an end: its handlers emitted 500 events, most often lot.drawn")
+    assert report.endswith(f"\nThe handlers of these events: {TROUBLE}.")

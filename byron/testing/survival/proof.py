@@ -17,11 +17,11 @@ from byron.events.event import Event, Message
 from byron.events.subjects import split_subject
 from byron.exceptions import MissingExtraError
 from byron.schema.installed import ComponentConfig
+from byron.testing.cascades import CascadeError
 from byron.testing.events import require_event
-from byron.testing.failures import SystemFailure
 from byron.testing.log import EventWriter
 from byron.testing.survival.rehearsal import EndlessError, Rehearsal
-from byron.testing.survival.report import ACROSS, CHANGING, SAME_AGAIN, TWICE, report
+from byron.testing.survival.report import ACROSS, CHANGING, SAME_AGAIN, TWICE, handlers_told, report
 from byron.testing.survival.schedule import Action, Crash, EndAtEach, Overtake, Restart, Schedule, Step, Turn
 from byron.testing.survival.stages import stage_for
 from byron.testing.survival.state import Difference, Outcome, caches, differences
@@ -158,8 +158,9 @@ class Survival:
     def _applied_one_by_one(self) -> Outcome:
         try:
             return self._rehearsal().one_by_one()
-        except (EndlessError, SystemFailure) as error:
-            raise SurvivalError(str(error)) from None
+        except (EndlessError, CascadeError) as error:
+            handlers = handlers_told(self._config, error.events)
+            raise SurvivalError("\n".join(filter(None, [str(error), handlers]))) from None
         except Exception as error:
             told = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
             raise SurvivalError(

@@ -13,7 +13,7 @@ from byron.cache.parked import open_events
 from byron.cache.roles import Role, acting_as
 from byron.events.event import Message
 from byron.events.payloads import PayloadCodec
-from byron.events.subjects import decode_key
+from byron.events.subjects import decode_key, split_subject
 from byron.exceptions import LaneLostError
 from byron.schema.installed import ComponentConfig
 from byron.sink.lane import LaneWorker, Progress
@@ -44,7 +44,12 @@ _MOST_EMITTED, _MOST_EMITTED_FOR_EACH = 400, 10
 
 
 class EndlessError(AssertionError):
-    """Handlers emit events that they handle themselves, without an end."""
+    """Handlers emit events on and on, or the same events are applied on and on."""
+
+    def __init__(self, text: str, events: Sequence[str] = ()) -> None:
+        """Take what is told, and the names of the events that it is about."""
+        super().__init__(text)
+        self.events = tuple(events)
 
 
 class SimulatedSink:
@@ -296,8 +301,19 @@ class Rehearsal:
         return len(self._log.messages), sum(self.faults.failures.values())
 
     def _require_an_end(self) -> None:
-        if len(self._log.messages) > _MOST_EMITTED + (1 + _MOST_EMITTED_FOR_EACH) * len(self._messages):
-            raise EndlessError(f"{self._config.component.name} did not come to an end: its handlers emit on and on.")
+        """Raise CascadeError, or EndlessError for too many events of which none has led to itself."""
+        given = len(self._messages)
+        if len(self._log.messages) <= _MOST_EMITTED + (1 + _MOST_EMITTED_FOR_EACH) * given:
+            return
+        if (cascade := self._log.suspect()) is not None:
+            raise cascade
+        emitted = Counter(split_subject(message.subject)[3] for message in self._log.messages[given:])
+        (name, times), *_ = emitted.most_common(1)
+        raise EndlessError(
+            f"{self._config.component.name} did not come to an end: its handlers emitted {emitted.total()} events, "
+            f"most often {name}, {times} times.",
+            [name, *(split_subject(message.subject)[3] for message in self._messages)],
+        )
 
     def _outcome(self) -> Outcome:
         given = {message.id for message in (*self._messages, self._poison)}
