@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from byron.testing.events import event
 from byron.testing.survival import SurvivalError
+from tests.processes import PATIENCE, PRINTING
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.django_db(databases=["library", "students"])
 
@@ -112,3 +120,112 @@ def test_very_many_emitted_events_that_lead_to_none_are_told_by_name(component, 
     report = told(component, event("trouble.made", id="t1"))
     assert report.startswith("Library did not come to an end: its handlers emitted 500 events, most often lot.drawn")
     assert report.endswith(f"\nThe handlers of these events: {TROUBLE}.")
+
+
+# How long the reports of pytest are.
+
+#: A frame of a package.
+BYRONS = r"(byron|hypothesis|django)/\S+\.py:\d+: "
+
+#: pytest shows less of errors that come from the test's own file than of others.
+HANDLER = """
+import itertools
+
+seen = itertools.count()
+
+def trouble_made(ctx, event):
+"""
+
+TEST = """
+from byron.commands.functions import load_function
+from byron.testing.events import event
+from handlers_of_it import trouble_made
+from library.sink.handlers import trouble
+
+LOG = [
+    event("shelf.made", id="s1", label="one", count=0, above=None),
+    event("new.author", id="a1", full_name="Ada"),
+    event("trouble.made", id="t1", shelf="s1"),
+]
+
+def test_it(component, monkeypatch):
+    load_function.cache_clear()
+    monkeypatch.setattr(trouble, "trouble", trouble_made)
+"""
+
+
+@pytest.fixture
+def report_of(tmp_path):
+    """Run one test, given as the lines of a handler and what it survives; return what pytest prints of its failure."""
+
+    def run(handler, events="*LOG"):
+        (tmp_path / "handlers_of_it.py").write_text(HANDLER + "\n".join(f"    {line}" for line in handler))
+        (tmp_path / "test_it.py").write_text(f"{TEST}    component.survives({events})\n")
+        (tmp_path / "pytest.ini").write_text("[pytest]\n")
+        own = ("DJANGO_", "PYTEST_")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(own) and key not in PRINTING}
+        paths = os.pathsep.join([str(ROOT), str(ROOT / "tests/components")])
+        plugins = ["-p", "byron.testing.plugin", "-p", "pytest_django.plugin", "-p", "no:cacheprovider"]
+        out = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", *plugins, "test_it.py"],
+            cwd=tmp_path,
+            env=kept
+            | {"DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": paths, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        ).stdout
+        assert "1 failed" in out, out
+        return out.partition("FAILURES")[2].partition("short test summary")[0].splitlines()[1:-1]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("handler", "reason"),
+    [
+        (['ctx.db.Shelf.objects.filter(pk="s1").update(count=7)'], "Library does not end the same"),
+        (['ctx.db.Shelf.objects.filter(pk="s1").update(count=next(seen))'], "applied twice in the same way"),
+        (['raise ValueError("no shelf")'], "ValueError: no shelf"),
+        (['ctx.db.Shelf.objects.create(id="s2", label="one", count=0)'], "IntegrityError: UNIQUE"),
+        (['ctx.db.Shelf.objects.get(pk="s1")'], "cannot apply these events"),
+        (['ctx.emit("trouble.made", dict(event.payload))'], "An endless cascade"),
+    ],
+    ids=["order", "global", "raises", "database", "read", "cascade"],
+)
+def test_a_report_shows_the_test_the_handler_and_the_reason_alone(report_of, handler, reason):
+    lines = report_of(handler)
+    text = "\n".join(lines)
+    assert reason in text
+    assert len(lines) <= 30, text
+    assert not re.search(BYRONS, text), text
+    assert ("trouble_made(ctx, event)" in text) == ("cannot apply" in text)
+
+
+def test_an_error_that_a_handler_has_caught_before_is_shown(report_of):
+    handler = ["try:", "    {}[1]", "except KeyError as error:", '    raise ValueError("no shelf") from error']
+    text = "\n".join(report_of(handler))
+    assert text.count("trouble_made(ctx, event)") == 2
+    assert text.index("E           KeyError: 1") < text.index("E           ValueError: no shelf")
+    assert not re.search(BYRONS, text), text
+
+
+def test_a_report_of_a_generated_schedule_is_short(report_of):
+    # They are of one key, so that nothing but an event that is late makes the difference.
+    filled = [
+        'event("shelf.made", id="s1", label="one", count=0, above=None)',
+        'event("trouble.made", id="s1")',
+        'event("shelf.filled", id="s1", count=1)',
+    ]
+    lines = report_of(['ctx.emit("shelf.filled", {"id": "s1", "count": 5})'], ", ".join(filled))
+    text = "\n".join(lines)
+    assert "shelf.filled s1 enters the log only now." in text
+    assert len(lines) <= 30, text
+    assert "exploration.py" not in text and "explore" not in text
+
+
+def test_a_report_on_events_that_declared_handlers_refuse_is_short(report_of):
+    lines = report_of(["pass"], '*LOG, event("shelf.made", id="s2", label="one", count=0, above=None)')
+    assert any("IntegrityError" in line for line in lines)
+    assert len(lines) <= 30, "\n".join(lines)

@@ -13,6 +13,9 @@ from hypothesis.errors import Flaky
 
 from byron.testing.survival.schedule import Action, Arrive, Crash, Lose, Overtake, Restart, Retry, Schedule, Step, Turn
 
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
+
 #: Things that happen in one schedule, at most. An event that ends five processes is parked, so fewer may end.
 _MOST_ACTIONS = 8
 _MOST_CRASHES = 4

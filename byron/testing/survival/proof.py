@@ -20,6 +20,7 @@ from byron.schema.installed import ComponentConfig
 from byron.testing.cascades import CascadeError
 from byron.testing.events import require_event
 from byron.testing.log import EventWriter
+from byron.testing.survival.causes import own_part
 from byron.testing.survival.rehearsal import EndlessError, Rehearsal
 from byron.testing.survival.report import ACROSS, CHANGING, SAME_AGAIN, TWICE, handlers_told, report
 from byron.testing.survival.schedule import Action, Crash, EndAtEach, Overtake, Restart, Schedule, Step, Turn
@@ -83,7 +84,7 @@ class Survival:
             if found := differences(self._expected, again):
                 raise self._error(found, again, happened=[SAME_AGAIN], hint=CHANGING)
             self._crash_everywhere()
-            if self._across_keys:
+            if self._across_keys and len(set(self._keys)) > 1:
                 self._hold_back_each_key()
             explore(self._check, self._keys, across_keys=self._across_keys, examples=examples, seed=seed)
 
@@ -165,7 +166,7 @@ class Survival:
             told = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
             raise SurvivalError(
                 f"{self._config.component.name} cannot apply these events, one by one and without any fault:\n\n{told}"
-            ) from error
+            ) from own_part(error)
 
     def _rehearsal(self) -> Rehearsal:
         return Rehearsal(

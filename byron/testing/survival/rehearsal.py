@@ -36,6 +36,9 @@ from byron.testing.survival.schedule import (
 from byron.testing.survival.stages import Stage
 from byron.testing.survival.state import Outcome, emissions, remove_rows, rows_of
 
+#: pytest shows the test, not what it calls here.
+__tracebackhide__ = True
+
 #: Rounds of all lanes after which what is left cannot come to an end.
 _MOST_ROUNDS = 1000
 

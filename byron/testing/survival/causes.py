@@ -1,0 +1,46 @@
+"""What pytest shows of an error of a handler below a report: the project's code alone."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from byron.testing.frames import is_own
+
+
+def own_part(error: Exception) -> Exception | None:
+    """Take out of an error what is not of the project's code: frames, and errors before it that were caught elsewhere.
+
+    Returns None for an error that did not come out of a function of the project.
+    """
+    error.__traceback__ = _own_frames(error.__traceback__)
+    if error.__traceback__ is None:
+        return None
+    current: BaseException = error
+    while (before := _before(current)) is not None:
+        if before.__traceback__ is not None and not _is_own(before.__traceback__):
+            # Such as the database's own error behind Django's, or what a handler raised when it was tried before.
+            current.__cause__ = None
+            break
+        before.__traceback__ = _own_frames(before.__traceback__)
+        current = before
+    return error
+
+
+def _before(error: BaseException) -> BaseException | None:
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _own_frames(traceback: TracebackType | None) -> TracebackType | None:
+    frames = []
+    while traceback is not None:
+        if _is_own(traceback):
+            frames.append(traceback)
+        traceback = traceback.tb_next
+    found: TracebackType | None = None
+    for each in reversed(frames):
+        found = TracebackType(found, each.tb_frame, each.tb_lasti, each.tb_lineno)
+    return found
+
+
+def _is_own(traceback: TracebackType) -> bool:
+    return is_own(traceback.tb_frame.f_code.co_filename)
