@@ -159,7 +159,8 @@ class ComponentUnderTest(Subject):
         `examples` each time, others for each `seed`. Each begins with an empty Cache, and leaves this component as it
         was. Without `across_keys` there is one lane, and nothing passes an event of another key. Raises SurvivalError,
         an AssertionError that tells the smallest schedule found; MissingExtraError; EventError and LookupError for
-        events that this component cannot get; and CacheError for a Cache whose engine is none of Byron's.
+        events that this component cannot get; ValueError for `examples` that are no number from 1 on, and a `seed` that
+        is none; and CacheError for a Cache whose engine is none of Byron's.
         """
         Survival(self.config, self.broker, events, across_keys=across_keys).check(examples=examples, seed=seed)
 

@@ -205,6 +205,19 @@ def test_an_event_that_is_not_handled_is_an_error_that_lists_the_others(students
         students.survives(event("new.studnt", id="1"))
 
 
+@pytest.mark.parametrize("examples", [0, -1, 1.5, "30", None, True])
+def test_examples_that_are_no_number_are_an_error_that_says_what_they_are(students, examples):
+    wanted = rf"examples=…\) takes how many schedules to generate, from 1 on, not {examples!r}; 30 without it\.$"
+    with pytest.raises(ValueError, match=wanted):
+        students.survives(student("a"), examples=examples)
+
+
+@pytest.mark.parametrize("seed", ["7", 1.5, [1], False])
+def test_a_seed_that_is_no_number_is_an_error(students, seed):
+    with pytest.raises(ValueError, match=r"seed=…\) takes a whole number, such as seed=7, not "):
+        students.survives(student("a"), seed=seed)
+
+
 def test_nothing_to_survive_is_an_error(students):
     with pytest.raises(LookupError, match="There are no events to survive"):
         students.survives()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from typing import TypeGuard
 from unittest import mock
 
 from django.utils import timezone
@@ -73,7 +74,8 @@ class Survival:
         self._expected: Outcome | None = None
 
     def check(self, *, examples: int, seed: int | None) -> None:
-        """Try so many schedules. Raises SurvivalError, MissingExtraError."""
+        """Try so many schedules. Raises SurvivalError, MissingExtraError, ValueError for no number of schedules."""
+        _require_numbers(examples, seed)
         explore = _explorer()
         with _quiet(), ExitStack() as stack:
             for stage in self._stages:
@@ -208,6 +210,19 @@ def _require_handled(config: ComponentConfig, events: Sequence[Event]) -> None:
             )
     if not known:
         raise LookupError(f"{config.component.name} handles no events, so there is nothing to survive.")
+
+
+def _require_numbers(examples: object, seed: object) -> None:
+    if not _is_whole(examples) or examples < 1:
+        raise ValueError(
+            f"survives(examples=…) takes how many schedules to generate, from 1 on, not {examples!r}; 30 without it."
+        )
+    if seed is not None and not _is_whole(seed):
+        raise ValueError(f"survives(seed=…) takes a whole number, such as seed=7, not {seed!r}.")
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _crosses(schedule: Schedule) -> bool:
