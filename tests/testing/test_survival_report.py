@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.db.models import F
 
 from byron.testing.events import event
 from byron.testing.survival import SurvivalError
@@ -83,6 +84,44 @@ def test_without_an_event_of_what_differs_all_handlers_are_named_at_once(compone
 
     report = told(component, *LOG[:3])
     assert f"\nThe handlers of these events: {AUTHOR}, {TROUBLE} and shelfMade.\n" in report
+
+
+# The words.
+
+
+def test_the_events_are_listed_up_to_ten_and_of_more_the_first_and_the_last(component, library_handler):
+    @library_handler
+    def trouble(ctx, event):
+        ctx.db.Shelf.objects.update(count=7)
+
+    authors = [event("new.author", id=f"a{number}", full_name=f"Author {number}") for number in range(10)]
+    shelf, ten = LOG[0], "new.author a0, new.author a1, new.author a2, new.author a3, new.author a4, new.author a5, "
+    report = told(component, *authors[:8], shelf, LOG[2])
+    assert f"not end the same: {ten}new.author a6, new.author a7, shelf.made s1 and trouble.made t1.\n" in report
+    assert f" 1. The log has {ten}new.author a6, new.author a7, trouble.made t1 and shelf.made s1, in this" in report
+
+    report = told(component, *authors, shelf, LOG[2])
+    five = ten.removesuffix("new.author a5, ")
+    assert f"{five}3 more, new.author a8, new.author a9, trouble.made t1 and shelf.made s1, in this order." in report
+
+
+def test_several_events_that_are_late_enter_the_log(component, library_handler, emitting):
+    @library_handler
+    def shelf_filled(ctx, event):
+        ctx.db.Shelf.objects.filter(pk=event.key, label="two").update(count=F("count") + 1)
+
+    log = [LOG[0], event("shelf.changed", id="s1", label="two"), *LOG[1:]]
+    report = told(component, *log)
+    assert "  5. shelf.made s1 and shelf.changed s1 enter the log only now.\n" in report
+
+
+def test_a_version_that_is_not_that_of_the_last_event_is_told(component, library_handler):
+    @library_handler
+    def trouble(ctx, event):
+        ctx.db.Shelf.objects.create(id="s1", label="one", count=1)
+
+    report = told(component, event("trouble.made", id="t1"), event("shelf.filled", id="s1", count=1))
+    assert "\n      version: expected the position of the last event, found 0\n" in report
 
 
 # What does not come to an end.

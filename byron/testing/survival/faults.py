@@ -20,6 +20,9 @@ from byron.testing.survival.schedule import Crash, Step
 #: Seconds that pass when a Cache is lost: the broker has forgotten which ids it had.
 _LONG_AFTER = 86400.0
 
+#: Words of a list, at most.
+_MOST_LISTED = 10
+
 
 class ProcessEnd(BaseException):
     """Stands for the end of the process: nothing catches it, nothing is let go of in order."""
@@ -130,7 +133,7 @@ class FaultyLog(LogUnderTest):
         if not messages:
             return []
         listed = self._faults.listed(messages)
-        self._faults.pass_by(Step.PUBLISH, f"{listed} is published")
+        self._faults.pass_by(Step.PUBLISH, f"{listed} {'is' if len(messages) == 1 else 'are'} published")
         self._faults.tell(f"The Sink publishes {listed}.")
         return super().publish(messages, timeout, only_whole=only_whole, expected=expected)
 
@@ -234,6 +237,9 @@ def label(message: Message | StoredMessage) -> str:
 
 
 def listing(words: Sequence[str]) -> str:
-    """Return words as a list in a sentence; of many, the first ones."""
-    shown = list(words) if len(words) <= 6 else [*words[:5], f"{len(words) - 5} more"]
+    """Return words as a list in a sentence; of many, the first and the last ones."""
+    shown = list(words)
+    if len(words) > _MOST_LISTED:
+        first, last = _MOST_LISTED // 2, _MOST_LISTED // 2 - 1
+        shown = [*words[:first], f"{len(words) - first - last} more", *words[-last:]]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -277,7 +277,8 @@ class Rehearsal:
 
     def _arrive(self) -> None:
         if self._held:
-            self.faults.tell(f"{self.faults.listed(self._held)} enters the log only now.")
+            enter = "enters" if len(self._held) == 1 else "enter"
+            self.faults.tell(f"{self.faults.listed(self._held)} {enter} the log only now.")
             self._log.put(self._held)
             self._held = ()
 

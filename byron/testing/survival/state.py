@@ -24,6 +24,16 @@ _BYRONS = (Checkpoint, OutboxMessage, ParkedEvent, SinkMember)
 Row = Mapping[str, Any]
 
 
+class _LastPosition:
+    """Stands for the position of the last event of a row's key, in whatever log."""
+
+    def __repr__(self) -> str:
+        return "the position of the last event"
+
+
+_LAST = _LastPosition()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The rows of each table by their identities; what was emitted, names and payloads by key; what is parked."""
@@ -87,7 +97,7 @@ def rows_of(configs: Sequence[ComponentConfig], messages: Sequence[StoredMessage
                 if name in config.component.versioned and config is configs[0]:
                     for identity, row in found[name].items():
                         if row[VERSION] == last.get(identity, 0):
-                            found[name][identity] = {**row, VERSION: "that of the last event"}
+                            found[name][identity] = {**row, VERSION: _LAST}
     return found
 
 
