@@ -154,7 +154,8 @@ class ComponentUnderTest(Subject):
         """Require that the Cache ends the same whatever happens to the Sink, for what was emitted and these events.
 
         First processes end before every step of applying them, in batches and one by one; of many events, in the first
-        batches only. Then generated fault schedules have events delivered again, processes that end at any step,
+        batches only. Then the events of each key come last, and after what the others emitted; of many keys, several
+        together. Then generated fault schedules have events delivered again, processes that end at any step,
         handlers that fail once, several lanes, other orders across keys, and a Cache that is lost. They are the same
         `examples` each time, others for each `seed`. Each begins with an empty Cache, and leaves this component as it
         was. Without `across_keys` there is one lane, and nothing passes an event of another key. Raises SurvivalError,
