@@ -7,15 +7,19 @@ from types import TracebackType
 from byron.testing.frames import is_own
 
 
-def own_part(error: Exception) -> Exception | None:
+def own_part(error: BaseException) -> BaseException | None:
     """Take out of an error what is not of the project's code: frames, and errors before it that were caught elsewhere.
 
-    Returns None for an error that did not come out of a function of the project.
+    Where Byron raised another one because of the project's, such as for a SystemExit, that of the project is returned;
+    None when no error came out of a function of the project.
     """
-    error.__traceback__ = _own_frames(error.__traceback__)
-    if error.__traceback__ is None:
+    found: BaseException | None = error
+    while found is not None and (frames := _own_frames(found.__traceback__)) is None:
+        found = _before(found)
+    if found is None:
         return None
-    current: BaseException = error
+    found.__traceback__ = frames
+    current = found
     while (before := _before(current)) is not None:
         if before.__traceback__ is not None and not _is_own(before.__traceback__):
             # Such as the database's own error behind Django's, or what a handler raised when it was tried before.
@@ -23,7 +27,7 @@ def own_part(error: Exception) -> Exception | None:
             break
         before.__traceback__ = _own_frames(before.__traceback__)
         current = before
-    return error
+    return found
 
 
 def _before(error: BaseException) -> BaseException | None:
