@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from byron.events.clock import now
 from byron.events.codec import message_id
 from byron.events.event import Event, Message, StoredMessage
 from byron.events.payloads import PayloadCodec
 from byron.schema.model import Component
-from byron.testing.events import as_news
+from byron.testing.events import WrittenEvent, as_news
 
 #: pytest shows the test, not what it calls here.
 __tracebackhide__ = True
@@ -73,9 +74,13 @@ class EventWriter:
         return messages
 
     def _completed(self, sparse: Event) -> Event:
-        """Return an event with what a test leaves out: its key, and where it comes from."""
+        """Return an event with what a test leaves out: its key, where it comes from, and that it happens now.
+
+        One that was read from a log has a time of its own.
+        """
         return replace(
             sparse,
+            time=now() if isinstance(sparse, WrittenEvent) else sparse.time,
             key=sparse.key or self.payloads.key(sparse.name, sparse.payload),
             namespace=sparse.namespace or self._component.namespace,
             source=sparse.source or self._component.name,

@@ -15,6 +15,7 @@ from byron.exceptions import CommandError, EventError
 from byron.testing import event
 from byron.testing.alike import alike
 from byron.testing.answers import answers_differ
+from byron.testing.log import EventLog
 
 BOOK = {"title": "Emma", "genre": "DRAMA", "author": "a1", "tags": []}
 
@@ -569,6 +570,28 @@ def test_events_have_the_time_that_the_clock_was_stopped_at(component):
     for wrong in (7, "29.2.2024"):
         with pytest.raises(ValueError, match=f"{wrong!r} is no moment; write it as 2024-02-29T12:30:00Z"):
             component.stop_clock(wrong)
+
+
+#: Written when the file is read, as those of most tests are.
+WRITTEN_BEFORE = event("new.author", id="a7", full_name="Ada", born_on=None)
+
+
+def test_a_written_event_happens_when_it_is_published(component):
+    component.mutate("createAuthor", fullName="Bob")
+    component.publish(WRITTEN_BEFORE)
+    component.stop_clock("2999-02-28T12:30:00Z")
+    component.publish(WRITTEN_BEFORE)
+    [emitted, first, second] = component.events
+    assert emitted.time <= first.time
+    assert second.time == datetime(2999, 2, 28, 12, 30, tzinfo=UTC)
+
+
+def test_an_event_that_was_read_keeps_its_time(component, system):
+    system.students.mutate("createStudent", name="Ada", course="CS", ingress=1832)
+    [read] = system.students.events
+    component.stop_clock("2024-02-29T12:30:00Z")
+    EventLog(component.config.component, component.broker).append([read])
+    assert component.events[0].time == read.time
 
 
 def test_chosen_ids_are_texts(component):

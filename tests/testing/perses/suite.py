@@ -62,13 +62,19 @@ def test_what_comes_of_a_command_and_of_an_event(system):
 @pytest.mark.also_real
 def test_events_are_published_and_applied_by_one_component(system):
     u1 = event("new.user", id="u1", name="Ada", role="TEACHER")
+    before = system.auth.mutate("createUser", name="Bob", role="TEACHER")
+    assert system.auth.settle() == 1
     system.auth.publish(u1, event("update.role", id="u1", role="COORDINATOR"))
     assert system.auth.settle() == 2
     assert system.auth.settle() == 0
     assert system.settle() == 0
     system.auth.as_user("ada").when(event("update.role", id="u1", role="TEACHER")).then()
     assert system.auth.query("getUser", id="u1")["role"] == "TEACHER"
-    assert system.events == [u1, event("update.role", role="COORDINATOR"), event("update.role", role="TEACHER")]
+    [bob, *published] = system.events
+    assert published == [u1, event("update.role", role="COORDINATOR"), event("update.role", role="TEACHER")]
+    # They happen when they are published, not when they are written.
+    assert bob.key == before["id"]
+    assert bob.time <= published[0].time <= published[1].time <= published[2].time
 
     with pytest.raises(LookupError, match="handles or declares an event 'new.usr'; did you mean \"new.user\""):
         system.auth.publish(event("new.usr", id="u1"))
