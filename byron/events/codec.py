@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import msgspec
@@ -22,7 +22,22 @@ LONGEST_ID = 255
 #: From a body's bytes to the payload that handlers see; raises ValueError when it breaks its contract.
 PayloadDecoder = Callable[[bytes], Mapping[str, Any]]
 
-_encoder = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical")
+
+def time_as_text(value: Any) -> str:
+    """Return a moment, a date or a time of a subclass, as libraries of times make them and msgspec refuses them.
+
+    It has the form that msgspec gives Python's own. Raises TypeError for any other value.
+    """
+    kinds: tuple[Any, ...] = (datetime, date, time)
+    for kind in kinds:
+        if isinstance(value, kind):
+            # As Python's own class has it, whatever the subclass adds. What freezes time puts subclasses in the place
+            # of these names, too, so that making an instance here would help nobody.
+            return str(kind.isoformat(value)).replace("+00:00", "Z")
+    raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=time_as_text, decimal_format="string", uuid_format="canonical")
 _untyped = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -31,7 +46,7 @@ def _source(namespace: str, component: str) -> str:
 
 
 def encode_payload(payload: Mapping[str, Any]) -> bytes:
-    """Return the payload as JSON. Decimals become strings; dates, times and UUIDs their ISO forms.
+    """Return the payload as JSON. Decimals become strings; dates, times, also of subclasses, and UUIDs their ISO forms.
 
     Raises EventError for values that JSON cannot hold, NaN and infinities included.
     """

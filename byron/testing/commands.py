@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from byron.events.codec import time_as_text
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Command
 from byron.schema.problems import did_you_mean
@@ -105,5 +106,5 @@ def _not_declared(kind: str, name: str, known: Collection[str], hint: str) -> Lo
 
 def as_json(variables: Mapping[str, Any]) -> dict[str, Any]:
     """Return variables as JSON has them."""
-    plain: dict[str, Any] = msgspec.to_builtins(dict(variables))
+    plain: dict[str, Any] = msgspec.to_builtins(dict(variables), enc_hook=time_as_text)
     return plain

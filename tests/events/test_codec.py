@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -110,6 +110,43 @@ def test_values_that_json_lacks_become_text() -> None:
         "moment": "2026-05-04T03:02:01Z",
         "uuid": "00000000-0000-0000-0000-000000000007",
     }
+
+
+class Moment(datetime):
+    """What a library of times makes."""
+
+
+class Day(date):
+    pass
+
+
+class Hour(time):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (Moment(2026, 5, 4, 3, 2, 1, tzinfo=UTC), datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)),
+        (
+            Moment(2026, 5, 4, 3, 2, 1, 5, tzinfo=timezone(timedelta(hours=-3))),
+            datetime(2026, 5, 4, 3, 2, 1, 5, tzinfo=timezone(timedelta(hours=-3))),
+        ),
+        (Moment(2026, 5, 4), datetime(2026, 5, 4)),
+        (Day(2026, 5, 4), date(2026, 5, 4)),
+        (Hour(3, 2, 1, tzinfo=UTC), time(3, 2, 1, tzinfo=UTC)),
+        (Hour(3, 2, 1, 500), time(3, 2, 1, 500)),
+    ],
+)
+def test_times_of_subclasses_are_written_as_python_s_own(
+    value: Any, plain: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = encode_payload({"value": plain, "many": [plain]})
+    assert encode_payload({"value": value, "many": [value]}) == written
+
+    # As freezegun leaves no name of Python's own class in any module.
+    monkeypatch.setattr("byron.events.codec.datetime", Moment)
+    assert encode_payload({"value": value, "many": [value]}) == written
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])

@@ -57,6 +57,16 @@ def test_names_may_be_spelt_either_way_and_values_as_json_or_as_python_has_them(
     )
 
 
+def test_a_day_of_a_subclass_is_one(component):
+    class Day(date):
+        pass
+
+    component.when("createAuthor", fullName="Ada", bornOn=Day(1815, 12, 10)).then(
+        event("new.author", bornOn="1815-12-10")
+    )
+    component.publish(event("new.author", id="a2", full_name="Bob", born_on=Day(1815, 12, 10)))
+
+
 def test_after_a_refusal_it_can_be_said_that_nothing_happened(component):
     ada = event("new.author", id="a1", full_name="Ada", born_on=None)
     refused = component.given(ada).when("createAuthor", fullName="Ada").then_error("CONFLICT")
