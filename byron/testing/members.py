@@ -1,8 +1,10 @@
-"""The components of a system by their names: `system.auth`, `system["auth"]`."""
+"""The components of a system by their names, `system.auth`, `system["auth"]`, and how one of them is down."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Generic, TypeVar
 
 from byron.events.codec import decode
@@ -17,11 +19,31 @@ __tracebackhide__ = True
 C = TypeVar("C")
 
 
+class Outage(AbstractContextManager[None]):
+    """A component is down inside of `with`, and there alone."""
+
+    def __init__(self, label: str, away: AbstractContextManager[None]) -> None:
+        self.label = label
+        #: Whether it has begun, be it over or not.
+        self.is_entered = False
+        self._away = away
+
+    def __enter__(self) -> None:
+        self.is_entered = True
+        self._away.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return self._away.__exit__(kind, error, trace)
+
+
 class Members(Generic[C]):
     """Components by their labels, as attributes and as items; one that is not there is an error that lists them."""
 
     def __init__(self, members: Mapping[str, C]) -> None:
         self._members = dict(members)
+        self._outages: list[Outage] = []
 
     def __getitem__(self, label: str) -> C:
         self._require(label)
@@ -43,6 +65,17 @@ class Members(Generic[C]):
 
     def __iter__(self) -> Iterator[C]:
         return iter(self._members.values())
+
+    def unexamined(self) -> Iterator[str]:
+        """Say of which component a test has only seemed to have it down."""
+        for outage in self._outages:
+            if not outage.is_entered:
+                yield f'system.down("{outage.label}") did nothing: write `with system.down("{outage.label}"):`'
+
+    def _outage(self, label: str, away: AbstractContextManager[None]) -> Outage:
+        outage = Outage(label, away)
+        self._outages.append(outage)
+        return outage
 
     def _require(self, label: str) -> None:
         if label not in self._members:

@@ -12,7 +12,7 @@ from byron.schema.installed import ComponentConfig
 from byron.testing.cascades import LogUnderTest
 from byron.testing.component import ComponentUnderTest
 from byron.testing.failures import ComponentDown
-from byron.testing.members import Members, Reader, event_names
+from byron.testing.members import Members, Outage, Reader, event_names
 
 #: pytest shows the test, not what it calls here.
 __tracebackhide__ = True
@@ -84,10 +84,13 @@ class SystemUnderTest(Members[MemberUnderTest]):
         logs = [log.messages for log in self._logs.values()]
         return [self._reader.read(message) for message in merge(*logs, key=lambda message: message.logged)]
 
-    @contextmanager
-    def down(self, label: str) -> Iterator[None]:
-        """Have a component be away for a while: its API raises ComponentDown, and its Sink applies nothing."""
+    def down(self, label: str) -> Outage:
+        """Have a component be away inside of `with`: its API raises ComponentDown, and its Sink applies nothing."""
         self._require(label)
+        return self._outage(label, self._away(label))
+
+    @contextmanager
+    def _away(self, label: str) -> Iterator[None]:
         before = set(self._down)
         self._down.add(label)
         try:

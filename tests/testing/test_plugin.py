@@ -211,6 +211,22 @@ def test_without_a_component():
     assert told.partition("short test summary")[0].count(refused) == 3, told
 
 
+def test_an_outage_that_never_begins_is_told(run_tests):
+    told = run_tests("""
+def test_without_with(system):
+    system.down("library")
+    system.settle()
+
+def test_with_it(system):
+    away = system.down("library")
+    with away:
+        assert system.library.is_down
+    assert not system.library.is_down
+""")
+    assert "1 failed, 1 passed" in told, told
+    assert 'system.down("library") did nothing: write `with system.down("library"):`' in told
+
+
 def test_component_and_system_are_one(run_tests):
     told = run_tests("""
 def test_it(component, system):

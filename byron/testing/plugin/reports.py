@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from byron.testing.plugin.fixtures import NOT_RUN, RUNNING, SUBJECTS
+from byron.testing.plugin.fixtures import NOT_RUN, RUNNING, SUBJECTS, SYSTEM
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail a test that was through when one of its commands was refused and nothing in it says so."""
+    """Fail a test that was through when a command was refused and nothing says so, or when an outage never began."""
     result = yield
     problems = [problem for subject in item.stash.get(SUBJECTS, ()) for problem in subject.unexamined()]
+    if (system := item.stash.get(SYSTEM, None)) is not None:
+        problems += system.unexamined()
     if problems:
         pytest.fail("\n".join(problems), pytrace=False)
     return result

@@ -13,7 +13,7 @@ from pathlib import Path
 from byron.events.event import Event
 from byron.schema.installed import ComponentConfig
 from byron.testing.failures import SystemFailure
-from byron.testing.members import Members, Reader, event_names
+from byron.testing.members import Members, Outage, Reader, event_names
 from byron.testing.real.broker import RealBroker, RealLog
 from byron.testing.real.component import RealComponent
 from byron.testing.real.patience import Patience
@@ -105,10 +105,13 @@ class RealSystem(Members[RealComponent]):
         logs = [log.messages for log in self._logs.values()]
         return [self._reader.read(message) for message in merge(*logs, key=lambda message: message.logged or 0.0)]
 
-    @contextmanager
-    def down(self, label: str) -> Iterator[None]:
-        """Kill the processes of a component for a while; they are started again afterwards."""
+    def down(self, label: str) -> Outage:
+        """Kill the processes of a component, inside of `with`; they are started again afterwards."""
         self._require(label)
+        return self._outage(label, self._away(label))
+
+    @contextmanager
+    def _away(self, label: str) -> Iterator[None]:
         member = self[label]
         if member.is_down:
             yield
