@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from uuid_utils.compat import uuid7
+
+#: Ids that an error lists, at most.
+_SHOWN = 10
 
 _chosen: ContextVar[Iterator[str] | None] = ContextVar("byron_ids", default=None)
 
@@ -19,12 +22,24 @@ def new_id() -> str:
 def entity_id() -> str:
     """Return a fresh id for an entity, or the next one that was chosen. Raises LookupError when those are used up."""
     chosen = _chosen.get()
-    if chosen is None:
-        return new_id()
-    try:
-        return next(chosen)
-    except StopIteration:
-        raise LookupError("All ids that the test chose are used; choose more.") from None
+    return new_id() if chosen is None else next(chosen)
+
+
+class ChosenIds(Iterator[str]):
+    """Some ids, in order. One more than there are is a LookupError, which tells those that are used up."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._ids = ids
+        self._left = iter(ids)
+
+    def __next__(self) -> str:
+        for each in self._left:
+            return each
+        count, shown = len(self._ids), ", ".join(self._ids[:_SHOWN])
+        many = "1 id, which is" if count == 1 else f"{count} ids, which are"
+        raise LookupError(
+            f"The test chose {many} used up: {shown}{' and so on' if count > _SHOWN else ''}. Choose more."
+        )
 
 
 @contextmanager

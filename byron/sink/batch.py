@@ -48,11 +48,13 @@ class BatchApplier:
         except Exception as error:
             if self._effects.is_external(error):
                 raise
-            if not self.parks:
-                return self._until_the_culprit(messages, error)
-            log.debug("batch failed, now one by one component=%s error=%r", self._effects.lane.consumer, str(error))
-            if not self._effects.has_savepoints:
-                return self._by_halves(items, error, stopping)
+            failure = error
+        # What is raised from here on does not come with the first try's error.
+        if not self.parks:
+            return self._until_the_culprit(messages, failure)
+        log.debug("batch failed, now one by one component=%s error=%r", self._effects.lane.consumer, str(failure))
+        if not self._effects.has_savepoints:
+            return self._by_halves(items, failure, stopping)
         # An event is to blame. In savepoints, those before and after it succeed.
         return self._apply(items, stopping, self._one_by_one)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import copy
@@ -18,7 +19,7 @@ from byron.cache.roles import Role, acting_as
 from byron.commands.user import User
 from byron.events.clock import stopped_at
 from byron.events.event import Event, StoredMessage
-from byron.events.ids import chosen_ids
+from byron.events.ids import ChosenIds, chosen_ids
 from byron.schema.installed import ComponentConfig
 from byron.schema.model import Component
 from byron.sink.runner import Sink
@@ -32,6 +33,8 @@ from byron.testing.survival import Survival
 
 #: pytest shows the test, not what it calls here.
 __tracebackhide__ = True
+
+_log = logging.getLogger("byron.api")
 
 
 class ComponentUnderTest(Subject):
@@ -66,12 +69,12 @@ class ComponentUnderTest(Subject):
     def choose_ids(self, *ids: str) -> None:
         """Have `ctx.uuid()` give these, in order, for the rest of the test: `component.choose_ids("42")`.
 
-        With none, they are "1", "2", "3" and so on. One more than there are is a LookupError.
+        With none, they are "1", "2", "3" and so on. One more than there are is a LookupError, which lists them.
         """
         for each in ids:
             if not isinstance(each, str):
                 raise TypeError(f'Ids are texts: write choose_ids("42", "43"), not {each!r}')
-        self._until_the_end.enter_context(chosen_ids(iter(ids) if ids else map(str, count(1))))
+        self._until_the_end.enter_context(chosen_ids(ChosenIds(ids) if ids else map(str, count(1))))
 
     def stop_clock(self, moment: datetime | str) -> None:
         """Have `ctx.now()` and the time of events be this, for the rest of the test; with a zone."""
@@ -112,14 +115,13 @@ class ComponentUnderTest(Subject):
 
     def graphql(self, document: str, /, **variables: Any) -> dict[str, Any]:
         """Run a GraphQL document and return its data. Raises GraphQLFailure."""
-        with acting_as(Role.API):
+        with acting_as(Role.API), _logged_in_a_line():
             answer = self._service.execute(document, as_json(variables), request=self._request())
         if answer.body.get("errors"):
             failure = GraphQLFailure(answer.body["errors"], answer.causes)
             cause = answer.causes[0] if answer.causes and failure.is_mistake else None
-            if cause is not None:
-                keep_own(cause)
-            raise failure from cause
+            # One that never reached the project's code has nothing to show that the failure does not say.
+            raise failure from (cause if cause is not None and keep_own(cause) else None)
         data: dict[str, Any] = answer.body["data"]
         return data
 
@@ -164,6 +166,21 @@ class ComponentUnderTest(Subject):
         is none; and CacheError for a Cache whose engine is none of Byron's.
         """
         Survival(self.config, self.broker, events, across_keys=across_keys).check(examples=examples, seed=seed)
+
+
+@contextmanager
+def _logged_in_a_line() -> Iterator[None]:
+    """Keep tracebacks out of the API's log: the failure that the test gets has them."""
+
+    def without_traceback(record: logging.LogRecord) -> bool:
+        record.exc_info = None
+        return True
+
+    _log.addFilter(without_traceback)
+    try:
+        yield
+    finally:
+        _log.removeFilter(without_traceback)
 
 
 _services: dict[str, tuple[Component, GraphQLService]] = {}

@@ -30,26 +30,42 @@ def _shown(file: str) -> str:
     return os.path.relpath(file) if file.startswith(f"{os.getcwd()}{os.sep}") else file
 
 
-def keep_own(error: BaseException) -> None:
-    """Take out of an error's traceback what leads to the project's code; nothing when it did not get there."""
-    found = error.__traceback__
-    while found is not None and not is_own(found.tb_frame.f_code.co_filename):
-        found = found.tb_next
-    if found is not None:
-        error.__traceback__ = _without_byron(found)
+def keep_own(error: BaseException) -> bool:
+    """Take out of the tracebacks of an error, and of those that led to it, all but the project's own frames.
+
+    Whether any frame is left: an error that has none never reached the project's code, or came to be without it. One
+    that led to another and says just the same, as a database's own error does, is left out.
+    """
+    reached = False
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        current.__traceback__ = _own(current.__traceback__)
+        reached = reached or current.__traceback__ is not None
+        before = _before(current)
+        if before is not None and str(before) == str(current) and not place(before):
+            current.__cause__ = before.__cause__
+            current.__context__ = before.__context__
+            current.__suppress_context__ = before.__suppress_context__
+            before = _before(current)
+        current = before
+    return reached
 
 
-def _without_byron(found: TracebackType) -> TracebackType:
-    """Return a traceback that begins with the same frame, without Byron's frames, unless one raised the error."""
+def _before(error: BaseException) -> BaseException | None:
+    """Return the error that led to another one, and is shown with it."""
+    return error.__cause__ if error.__suppress_context__ else error.__cause__ or error.__context__
+
+
+def _own(found: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without the frames that are not the project's."""
     frames = []
-    current: TracebackType | None = found
-    while current is not None:
-        frames.append(current)
-        current = current.tb_next
-    last = frames[-1]
-    kept = [each for each in frames if each is last or not each.tb_frame.f_code.co_filename.startswith(_BYRON)]
+    while found is not None:
+        if is_own(found.tb_frame.f_code.co_filename):
+            frames.append(found)
+        found = found.tb_next
     after: TracebackType | None = None
-    for each in reversed(kept):
+    for each in reversed(frames):
         after = TracebackType(after, each.tb_frame, each.tb_lasti, each.tb_lineno)
-    assert after is not None
     return after

@@ -10,6 +10,7 @@ from byron.events.clock import now
 from byron.events.codec import message_id
 from byron.events.event import Event, Message, StoredMessage
 from byron.events.payloads import PayloadCodec
+from byron.exceptions import EventError
 from byron.schema.model import Component
 from byron.testing.events import WrittenEvent, as_news
 
@@ -70,7 +71,11 @@ class EventWriter:
         for each in events:
             news = as_news(each, seen)
             seen.add(news.id)
-            messages.append(self.payloads.write(self._completed(news)))
+            try:
+                messages.append(self.payloads.write(self._completed(news)))
+            except EventError as error:
+                # Where the payload's codec found it, and by what, is not the test's affair.
+                raise EventError(str(error)) from None
         return messages
 
     def _completed(self, sparse: Event) -> Event:

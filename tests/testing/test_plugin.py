@@ -2,48 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
-
-from tests.processes import PATIENCE, PRINTING
-
-ROOT = Path(__file__).parents[2]
-
-Run = Callable[..., str]
-
-
-@pytest.fixture
-def run_tests(tmp_path: Path) -> Run:
-    """Run tests, given as text, in a process of their own; return what pytest prints."""
-
-    def run(text: str, *options: str, settings: str = "tests.settings") -> str:
-        (tmp_path / "test_it.py").write_text(f"import pytest\n\n{text}")
-        (tmp_path / "pytest.ini").write_text("[pytest]\n")
-        # Other plugins that happen to be installed take seconds to load.
-        plugins = ["-p", "byron.testing.plugin", "-p", "no:cacheprovider"]
-        if "no:django" not in options:
-            plugins += ["-p", "pytest_django.plugin"]
-        own = ("DJANGO_", "PYTEST_")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(own) and key not in PRINTING}
-        kept |= {"DJANGO_SETTINGS_MODULE": settings} if settings else {}
-        paths = os.pathsep.join([str(ROOT), str(ROOT / "examples/hello")])
-        return subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "--strict-markers", *plugins, *options, "test_it.py"],
-            cwd=tmp_path,
-            env=kept | {"PYTHONPATH": paths, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-        ).stdout
-
-    return run
-
 
 OTHERS = """
 @pytest.fixture
