@@ -181,6 +181,35 @@ def test_it(component, replace):
     assert not any(folder in report for folder in ELSEWHERE), report
 
 
+def test_the_debugger_stops_in_the_test_or_in_the_project_s_function(run_tests):
+    text = """
+def new_author(ctx, event):
+    raise ValueError("no shelf is left")
+
+def test_then(component):
+    component.when("createAuthor", fullName="Ada").then()
+
+def test_then_error(component):
+    component.when("createAuthor", fullName="Ada").then_error("CONFLICT")
+
+def test_mutate(component):
+    component.mutate("addBook", data=BOOK | {"title": ""})
+
+def test_settle(component, replace):
+    replace("sink.handlers.new_author", new_author)
+    component.publish(ADA)
+    component.settle()
+"""
+    output = run_tests(HEAD + text, "--pdb", typed="continue\n" * 4)
+
+    assert re.findall(r"^> .*/(\w+\.py)\(\d+\)(\w+)\(\)", output, re.MULTILINE) == [
+        ("test_it.py", "test_then"),
+        ("test_it.py", "test_then_error"),
+        ("test_it.py", "test_mutate"),
+        ("test_it.py", "new_author"),
+    ], output
+
+
 def report_of(output: str) -> str:
     """Return what pytest says of the one test that failed."""
     report = output.partition("FAILURES")[2].partition("short test summary")[0].splitlines()

@@ -6,6 +6,7 @@ from byron.testing.plugin.fixtures import _migrated_caches, component, system
 from byron.testing.plugin.markers import pytest_configure, pytest_generate_tests, pytest_runtest_setup
 from byron.testing.plugin.reports import (
     pytest_assertrepr_compare,
+    pytest_exception_interact,
     pytest_runtest_call,
     pytest_runtest_makereport,
     pytest_terminal_summary,
@@ -17,6 +18,7 @@ __all__ = [
     "pytest_assertrepr_compare",
     "pytest_collection_modifyitems",
     "pytest_configure",
+    "pytest_exception_interact",
     "pytest_generate_tests",
     "pytest_runtest_call",
     "pytest_runtest_makereport",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator
+from types import TracebackType
 from typing import Any
 
 import pytest
@@ -49,6 +50,21 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         processes = [process for member in running for process in member.processes]
         report.sections += [(f"log of {process.name}", process.tail()) for process in processes]
     return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_exception_interact(node: pytest.Item | pytest.Collector, call: pytest.CallInfo[Any]) -> None:
+    """Have a debugger stop in the test, and not in what of Byron it called: pytest leaves out single functions only."""
+    if call.excinfo is None or not node.config.getoption("usepdb", False):
+        return
+    frames: list[TracebackType] = []
+    current: TracebackType | None = call.excinfo.tb
+    while current is not None:
+        frames.append(current)
+        current = current.tb_next
+    shown = [place for place, each in enumerate(frames) if not each.tb_frame.f_globals.get("__tracebackhide__")]
+    if shown:
+        frames[shown[-1]].tb_next = None
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
