@@ -53,6 +53,78 @@ def test_it():
     assert "Database queries to 'students' are not allowed in this test." in told
 
 
+AFTER_IT = """
+def test_after_it(component):
+    component.mutate("createAuthor", fullName="Ada")
+    component.settle()
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        """
+@pytest.mark.django_db(databases="__all__")
+def test_it(component):
+    from django.apps import apps
+    assert apps.get_model("library", "Book").objects.using("library").count() == 0
+    assert apps.get_model("students", "Student").objects.using("students").count() == 0
+""",
+        """
+@pytest.mark.django_db(False, False, "__all__")
+def test_it(component): pass
+""",
+        """
+from django.test import TestCase
+
+class TestNothing(TestCase):
+    def test_it(self): pass
+""",
+        """
+from django.apps import apps
+from django.test import TestCase, TransactionTestCase
+
+class TestBooks(TransactionTestCase):
+    databases = "__all__"
+
+    def test_it(self):
+        assert apps.get_model("library", "Book").objects.using("library").count() == 0
+""",
+    ],
+    ids=["marker of all", "marker by position", "TestCase", "TestCase of all"],
+)
+def test_the_usual_ways_of_django_leave_the_empty_default_alone(run_tests, text):
+    told = run_tests(text + AFTER_IT)
+    assert "2 passed in" in told, told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        """
+@pytest.mark.django_db(databases=["default"])
+def test_it(component): pass
+""",
+        """
+from django.test import TestCase
+
+class TestBooks(TestCase):
+    databases = {"default", "library"}
+
+    def test_it(self): pass
+
+    def test_more(self): pass
+""",
+    ],
+    ids=["marker", "TestCase"],
+)
+def test_whoever_names_the_empty_default_is_told_and_later_tests_have_their_databases(run_tests, text):
+    told = run_tests(text + AFTER_IT)
+    assert f"1 passed, {text.count('def test')} error" in told, told
+    refusal = "names the database `default`, which the project leaves empty: write databases=['library', 'students']."
+    assert refusal in told, told
+
+
 def test_fixtures_of_others_may_have_the_same_names(run_tests):
     assert "1 passed" in run_tests(OTHERS, settings="")
     assert "1 passed" in run_tests(OTHERS, "-p", "no:django")

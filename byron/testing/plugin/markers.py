@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from byron.testing.plugin.databases import usable_databases
+from byron.testing.plugin.databases import refuse_missing, usable_databases
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,7 +27,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse the markers where they would do nothing."""
+    """Refuse markers where they would do nothing, or harm later tests."""
+    refuse_missing(item)
     names = getattr(item, "fixturenames", ())
     for marker in ("real", "also_real"):
         if item.get_closest_marker(marker) and not {"system", "component"} & set(names) and usable_databases():
