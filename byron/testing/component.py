@@ -173,7 +173,9 @@ def _logged_in_a_line() -> Iterator[None]:
     """Keep tracebacks out of the API's log: the failure that the test gets has them."""
 
     def without_traceback(record: logging.LogRecord) -> bool:
-        record.exc_info = None
+        if record.exc_info:
+            record.msg, record.args = "%s error=%r", (record.getMessage(), record.exc_info[1])
+            record.exc_info = None
         return True
 
     _log.addFilter(without_traceback)

@@ -66,12 +66,6 @@ class Members(Generic[C]):
     def __iter__(self) -> Iterator[C]:
         return iter(self._members.values())
 
-    def unexamined(self) -> Iterator[str]:
-        """Say of which component a test has only seemed to have it down."""
-        for outage in self._outages:
-            if not outage.is_entered:
-                yield f'system.down("{outage.label}") did nothing: write `with system.down("{outage.label}"):`'
-
     def _outage(self, label: str, away: AbstractContextManager[None]) -> Outage:
         outage = Outage(label, away)
         self._outages.append(outage)
@@ -82,6 +76,13 @@ class Members(Generic[C]):
             hint = did_you_mean(label, self._members) or "."
             known = ", ".join(self._members)
             raise LookupError(f"There is no component {label!r} in this project{hint} There are: {known}.")
+
+
+def never_begun(system: Members[C]) -> Iterator[str]:
+    """Say of which components a test has only seemed to have them down."""
+    for outage in system._outages:
+        if not outage.is_entered:
+            yield f'system.down("{outage.label}") did nothing: write `with system.down("{outage.label}"):`'
 
 
 def event_names(configs: Iterable[ComponentConfig]) -> set[str]:

@@ -12,7 +12,7 @@ import pytest
 #: What stands for all databases.
 _ALL = "__all__"
 
-#: The fixtures whose tests need the Caches' databases in this process.
+#: The fixtures of components, whose tests need the Caches' databases unless they run on real processes.
 _FIXTURES = {"component", "system"}
 
 #: pytest-django's fixtures that stand for its marker.
@@ -118,9 +118,12 @@ def is_fixture_ours(item: pytest.Item, name: str) -> bool:
     return False
 
 
+def uses_component(item: pytest.Item) -> bool:
+    """Whether a test asks for a component, or for the system of all."""
+    return any(is_fixture_ours(item, name) for name in _FIXTURES & set(getattr(item, "fixturenames", ())))
+
+
 def _wants_database(item: pytest.Item) -> bool:
-    asked = set(getattr(item, "fixturenames", ()))
-    if not asked.isdisjoint(_DATABASE):
+    if not _DATABASE.isdisjoint(getattr(item, "fixturenames", ())):
         return True
-    is_real = item.get_closest_marker("real") is not None
-    return any(is_fixture_ours(item, name) for name in _FIXTURES & asked) and not is_real
+    return uses_component(item) and item.get_closest_marker("real") is None

@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
+from byron.testing.plugin.databases import uses_component
 from byron.testing.plugin.fixtures import NOT_RUN, RUNNING, SUBJECTS, SYSTEM
+
+#: What Byron's checks said of the project when a test first failed.
+_CHECKED = pytest.StashKey[str]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -18,7 +22,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     result = yield
     problems = [problem for subject in item.stash.get(SUBJECTS, ()) for problem in subject.unexamined()]
     if (system := item.stash.get(SYSTEM, None)) is not None:
-        problems += system.unexamined()
+        from byron.testing.members import never_begun
+
+        problems += never_begun(system)
     if problems:
         pytest.fail("\n".join(problems), pytrace=False)
     return result
@@ -43,13 +49,30 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what the processes of a failed test said."""
+    """Show what the processes of a failed test said, and what is wrong with the project itself."""
     report = yield
     running = item.stash.get(RUNNING, None)
     if running is not None and report.when == "call" and report.failed:
         processes = [process for member in running for process in member.processes]
         report.sections += [(f"log of {process.name}", process.tail()) for process in processes]
+    if report.failed and report.when in ("setup", "call") and uses_component(item):
+        told = _project_problems(item.config)
+        if told:
+            report.sections.append(("What Byron's checks say of the project", told))
     return report
+
+
+def _project_problems(config: pytest.Config) -> str:
+    """Return what Byron's checks say, which are run once."""
+    from django.apps import apps
+
+    if not apps.ready:
+        return ""
+    if _CHECKED not in config.stash:
+        from byron.testing.checks import project_problems
+
+        config.stash[_CHECKED] = project_problems()
+    return config.stash[_CHECKED]
 
 
 @pytest.hookimpl(tryfirst=True)
