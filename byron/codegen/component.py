@@ -86,6 +86,11 @@ def _does_nothing(component: Component, handler: Handler) -> bool:
     return handler.apply is None and entity_of(component, handler) is None
 
 
+def _has_hooks(owner: Command | Handler) -> bool:
+    """Whether there are hooks around a command or a handler: their first versions do nothing."""
+    return bool(owner.hooks.before or owner.hooks.after)
+
+
 def _is_unwritten(component: Component, command: Command) -> bool:
     if command.is_declared:
         return False
@@ -160,11 +165,11 @@ def _tests(component: Component, label: str) -> Iterator[PlannedFile]:
         "label": label,
         "trip": round_trip(component),
         "not_yet": [
-            *(each.name for each in component.content.commands if _is_unwritten(component, each)),
+            *(each.name for each in component.content.commands if _is_unwritten(component, each) or _has_hooks(each)),
             *(
                 event
                 for event, handlers in component.handlers.items()
-                if any(_does_nothing(component, each) for each in handlers)
+                if any(_does_nothing(component, each) or _has_hooks(each) for each in handlers)
                 or (not handled[event] and event not in announced)
             ),
         ],

@@ -19,6 +19,7 @@ from byron.cache.fields import VersionField
 from byron.commands.claims import Claims
 from byron.commands.hints import Hinting, Models
 from byron.commands.idempotency import Attempt
+from byron.commands.unwritten import Function, note_unwritten
 from byron.events.clock import now
 from byron.events.event import Event
 from byron.events.ids import entity_id, new_id
@@ -100,6 +101,8 @@ class Context(Hinting):
     request: HttpRequest | None = None
     config: ComponentConfig
     payloads: PayloadCodec
+    #: The command's name in schema.yaml.
+    command: str
     claims: Claims
     #: What the request's Idempotency-Key comes to, if it has one.
     attempt: Attempt | None = None
@@ -119,6 +122,13 @@ class Context(Hinting):
     def now() -> datetime:
         """Return the time, with its zone. A test may stop it."""
         return now()
+
+    def unwritten(self) -> None:
+        """Say in the log that the hook at work, or the command itself, does nothing yet, as generated hooks do.
+
+        `component.examples()` tells it.
+        """
+        note_unwritten(self.log, Function(kind="command", name=self.command), self.command, self.command)
 
     def claim(self, name: str, value: Any, *, id: str | None = None, message: str = "") -> None:
         """Make sure that no other mutation gets this value of a name, until the Cache tells who has it.

@@ -7,6 +7,7 @@ from typing import Any
 
 from byron.commands.context import Context
 from byron.commands.functions import HOOKS, load_function
+from byron.commands.unwritten import hook_at_work
 from byron.exceptions import ContractError
 from byron.schema.model import Command, Component, InputType
 from byron.schema.problems import did_you_mean, quoted
@@ -22,7 +23,7 @@ def run_before(context: Context, command: Command, arguments: dict[str, Any]) ->
     """
     component = context.config.component
     for hook in command.hooks.before:
-        returned = load_function(context.config, HOOKS, hook)(context, arguments)
+        returned = _run(context, hook, arguments)
         if returned is not None and not isinstance(returned, Mapping):
             raise ContractError(
                 f"The hook {hook} of {command.name} returned {quoted(repr(returned))}: a hook before a command returns "
@@ -38,7 +39,12 @@ def run_before(context: Context, command: Command, arguments: dict[str, Any]) ->
 def run_after(context: Context, command: Command, value: Any) -> None:
     """Run a command's after hooks on what it returned. Raises whatever they do."""
     for hook in command.hooks.after:
-        load_function(context.config, HOOKS, hook)(context, value)
+        _run(context, hook, value)
+
+
+def _run(context: Context, hook: str, value: Any) -> Any:
+    with hook_at_work(hook):
+        return load_function(context.config, HOOKS, hook)(context, value)
 
 
 def _problems(component: Component, command: Command, arguments: Mapping[str, Any]) -> Iterator[str]:

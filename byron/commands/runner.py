@@ -215,6 +215,7 @@ class CommandRunner:
             columns=columns,
             config=self.config,
             payloads=self._payloads,
+            command=command.name,
             claims=Claims(self.config, self._broker, self._lag, attempt.first_id if attempt is not None else ""),
             attempt=attempt,
             correlation_id=correlation,

@@ -10,6 +10,7 @@ from itertools import groupby
 from byron.commands.context import component_models
 from byron.commands.emissions import refuse_undeclared
 from byron.commands.functions import HANDLERS, HOOKS, load_function
+from byron.commands.unwritten import hook_at_work
 from byron.events.event import Event, StoredMessage
 from byron.events.payloads import PayloadCodec
 from byron.schema.installed import ComponentConfig
@@ -104,12 +105,16 @@ class Applier:
 
     def _run(self, handler: Handler, context: HandlerContext, event: Event) -> None:
         for hook in handler.hooks.before:
-            load_function(self._config, HOOKS, hook)(context, event)
+            self._run_hook(hook, context, event)
         if handler.apply is None:
             load_function(self._config, HANDLERS, handler.name)(context, event)
             self._versions.see(event)
         else:
             self._declared.apply(handler.apply, [event])
         for hook in handler.hooks.after:
-            load_function(self._config, HOOKS, hook)(context, event)
+            self._run_hook(hook, context, event)
             self._versions.see(event)
+
+    def _run_hook(self, hook: str, context: HandlerContext, event: Event) -> None:
+        with hook_at_work(hook):
+            load_function(self._config, HOOKS, hook)(context, event)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -15,26 +13,13 @@ from django.db import models
 
 from byron.commands.context import new_event
 from byron.commands.hints import Hinting
+from byron.commands.unwritten import Function, note_unwritten
 from byron.events.event import Event
 from byron.events.payloads import PayloadCodec
 from byron.schema.installed import ComponentConfig
 
 #: The name space of the ids of events that handlers emit.
 _EMITTED = UUID("6f1f6d3c-8a0e-5c5e-9a53-0d1f4f0b7d7e")
-
-#: Where handlers that are still to be written are noted, by their names and their events'; None where nobody asks.
-_unwritten: ContextVar[dict[str, str] | None] = ContextVar("byron_unwritten", default=None)
-
-
-@contextmanager
-def noting_unwritten() -> Iterator[Mapping[str, str]]:
-    """Give the handlers that say, meanwhile and in this context, that they are not written, with their events."""
-    found: dict[str, str] = {}
-    token = _unwritten.set(found)
-    try:
-        yield found
-    finally:
-        _unwritten.reset(token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +38,12 @@ class HandlerContext(Hinting):
     emitted: list[Event] = field(default_factory=list)
 
     def unwritten(self) -> None:
-        """Say in the log that this handler does nothing yet, as generated ones do; `component.examples()` tells it."""
+        """Say in the log that this handler, or the hook at work, does nothing yet, as generated ones do.
+
+        `component.examples()` tells it.
+        """
         event = self.event
-        self.log.warning("the handler %s is not written: nothing done for %s %s", self.handler, event.name, event.key)
-        found = _unwritten.get()
-        if found is not None:
-            found[self.handler] = event.name
+        note_unwritten(self.log, Function(kind="handler", name=self.handler), event.name, f"{event.name} {event.key}")
 
     def emit(self, name: str, payload: Mapping[str, Any] | models.Model, *, key: str | None = None) -> Event:
         """Emit an event because of the one at hand, if and only if that one's effect is stored.

@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from byron.cache.roles import Role, acting_as
+from byron.commands.unwritten import noting_unwritten
 from byron.commands.versions import version_of
 from byron.schema.examples import EXAMPLE_ID, example_arguments, example_payload
 from byron.schema.model import Command
 from byron.schema.names import ANYONE
 from byron.schema.problems import did_you_mean
 from byron.schema.reads import VERSION
-from byron.sink.context import noting_unwritten
 from byron.testing.events import event
 from byron.testing.failures import GraphQLFailure
 from byron.testing.reports import told
@@ -57,8 +57,9 @@ def run_examples(component: ComponentUnderTest, skip: Collection[str] = ()) -> l
                 done.append(command.name)
                 problems += _run(component, command)
     problems += [
-        f"  the handler {handler} of {name}: it is not written yet; it only calls ctx.unwritten()"
-        for handler, name in unwritten.items()
+        f"  {function}{'' if function.name == name else f' of {name}'}: it is not written yet; it only calls "
+        "ctx.unwritten()"
+        for function, name in unwritten.items()
         if name not in skip
     ]
     # A command may have emitted what nothing else tells how to make.

@@ -6,6 +6,8 @@ import json
 import os
 import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from django.core.management import CommandError, call_command
 from byron.codegen.project import component_label, create_project
 from byron.exceptions import GenerationError, SchemaError
 from byron.schema.reader import read_component
-from tests.processes import byron_admin, run
+from tests.processes import PATIENCE, byron_admin, environment, run
 
 LISTINGS = Path(__file__).parent.parent / "schema" / "listings"
 PERSES = Path(__file__).parents[2] / "examples" / "perses"
@@ -303,6 +305,25 @@ content:
     for line in made.stdout.splitlines()[2:7]:
         assert (tmp_path / line.split()[0]).is_file()
     assert "objects.filter(title=title)" in (tmp_path / "clubs/clubs/api/commands/get_clubs_of.py").read_text()
+
+
+def test_hooks_that_are_not_written_are_told_by_the_examples(tmp_path):
+    create_project("shelf", tmp_path / "shelf", schema=Path(__file__).parent / "schema_with_roles_and_hooks.yaml")
+    test = tmp_path / "shelf/shelf/tests/test_unwritten.py"
+    test.write_text("def test_all(component):\n    component.examples(skip=['renameStudent', 'student.gone'])\n")
+    arguments = ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
+    told = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=tmp_path / "shelf",
+        env=environment(tmp_path / "state"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    ).stdout
+
+    for hook in ("tidyName of createStudent", "welcome of createStudent", "tellDean of new.student"):
+        assert f"the hook {hook}: it is not written yet; it only calls ctx.unwritten()" in told, told
 
 
 def test_directory_is_refused_inside_a_project(tmp_path, settings):

@@ -653,12 +653,14 @@ def test_what_is_not_written_yet_and_what_has_no_example_is_told(component, monk
     ]
 
 
-def test_a_handler_that_is_not_written_yet_is_told(component, monkeypatch):
+def test_hooks_that_are_not_written_yet_are_told(component, monkeypatch):
     monkeypatch.setattr("library.hooks.refuse_cursed.refuse_cursed", lambda ctx, event: ctx.unwritten())
+    monkeypatch.setattr("library.hooks.welcome.welcome", lambda ctx, result: ctx.unwritten())
     told = failure(lambda: component.examples(skip=["closeLibrary", "new.author", "shelf.filled", "trouble.made"]))
 
     assert told.splitlines()[1:] == [
-        "  the handler newBook of new.book: it is not written yet; it only calls ctx.unwritten()"
+        "  the hook refuseCursed of new.book: it is not written yet; it only calls ctx.unwritten()",
+        "  the hook welcome of addBook: it is not written yet; it only calls ctx.unwritten()",
     ]
 
 
@@ -670,7 +672,16 @@ def test_a_handler_is_told_whose_event_only_a_command_emits(component, monkeypat
     skip = ["closeLibrary", "shelf.filled", "trouble.made", "author.seen"]
     told = failure(lambda: component.examples(skip=skip))
 
-    assert "  the handler newAuthor of new.author: it is not written yet" in told
+    unwritten = ": it is not written yet; it only calls ctx.unwritten()"
+    assert f"  the handler newAuthor of new.author{unwritten}" in told.splitlines()
+
+
+def test_a_command_may_say_that_it_is_not_written_yet(component, monkeypatch, caplog):
+    monkeypatch.setattr("library.api.commands.how_many.how_many", lambda ctx: ctx.unwritten() or 1)
+    told = failure(lambda: component.examples(skip=["closeLibrary", "new.author", "shelf.filled", "trouble.made"]))
+
+    assert told.splitlines()[1:] == ["  the command howMany: it is not written yet; it only calls ctx.unwritten()"]
+    assert "the command howMany is not written: nothing done for howMany" in caplog.text
 
 
 def test_only_what_is_declared_is_left_out_of_the_examples(component):
