@@ -11,6 +11,7 @@ from byron.checks import TAG
 from byron.codegen.migrations import new_migration
 from byron.exceptions import GenerationError
 from byron.schema.installed import ComponentConfig, installed_components
+from byron.testing.reports import cut
 
 #: Checks of where a component is deployed, which tests have nothing to do with: the broker's address, tokens, access.
 _OF_DEPLOYMENT = frozenset(f"byron.E0{number}" for number in ("01", "09", "10", "11", "12", "13", "15"))
@@ -25,7 +26,7 @@ def project_problems() -> str:
     An empty text when there are none. Raises nothing: what the checks themselves fail by is told in a line.
     """
     try:
-        return "\n".join(_shown(message) for message in _errors())
+        return "\n".join(cut([line for message in _errors() for line in _shown(message).splitlines()]))
     except (Exception, SystemExit) as error:
         # They import the project's files, which may do anything.
         return f"Byron's checks could not be run: {type(error).__name__}: {error}"

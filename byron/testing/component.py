@@ -174,7 +174,8 @@ def _logged_in_a_line() -> Iterator[None]:
 
     def without_traceback(record: logging.LogRecord) -> bool:
         if record.exc_info:
-            record.msg, record.args = "%s error=%r", (record.getMessage(), record.exc_info[1])
+            kind, error, _ = record.exc_info
+            record.msg, record.args = "%s error=%s: %s", (record.getMessage(), kind and kind.__name__, error)
             record.exc_info = None
         return True
 

@@ -138,6 +138,19 @@ def test_a_project_without_migrations_lacks_none_when_tables_are_made_of_models(
     assert SECTION not in tell(lambda project: None, "--nomigrations")
 
 
+def test_of_many_problems_the_first_are_told(tell):
+    def edit_much(project: Path) -> None:
+        commands = "".join(f"    - {{name: count{number}, type: query, returnType: Int}}\n" for number in range(30))
+        schema = project / "parcels/schema.yaml"
+        schema.write_text(schema.read_text().replace("  handlers:\n", f"{commands}  handlers:\n"))
+
+    told = tell(edit_much)
+
+    assert told.count("byron.E005: count9 has no file parcels/api/commands/count9.py") == 3, told
+    assert "count29" not in told
+    assert told.count("… 40 more lines") == 3, told
+
+
 def test_checks_that_fail_themselves_are_told_in_a_line(tell):
     told = tell(edit(COMMAND, '"""The mutation createDepot."""', "raise SystemExit('enough')"))
 

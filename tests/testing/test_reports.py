@@ -132,7 +132,7 @@ def test_it(component, monkeypatch, tmp_path):
     from library.api import commands
     (tmp_path / "how_many.py").write_text("def how_many(ctx:\\n    return 1\\n")
     monkeypatch.delitem(sys.modules, "library.api.commands.how_many", raising=False)
-    monkeypatch.setattr(commands, "__path__", [str(tmp_path)])
+    monkeypatch.setattr(commands, "__path__", [str(tmp_path), *commands.__path__])
     component.query("howMany")
 """,
         ["INTERNAL_ERROR: SyntaxError: '(' was never closed (how_many.py, line 1)"],
