@@ -15,6 +15,9 @@ _STANDARD = f"{sysconfig.get_path('stdlib')}{os.sep}"
 _INSTALLED = ("site-packages", "dist-packages")
 
 
+_is_everything_shown = False
+
+
 def is_own(file: str) -> bool:
     """Whether a file is of the project under test: none of Byron's, of Python's, or of an installed package."""
     return not file.startswith((_BYRON, _STANDARD, "<")) and not any(name in file for name in _INSTALLED)
@@ -30,12 +33,45 @@ def _shown(file: str) -> str:
     return os.path.relpath(file) if file.startswith(f"{os.getcwd()}{os.sep}") else file
 
 
+def show_everything() -> None:
+    """Leave out nothing from now on, as pytest's `--full-trace` asks for: the mistake may be Byron's."""
+    global _is_everything_shown
+    _is_everything_shown = True
+
+
+def own_part(error: BaseException) -> BaseException | None:
+    """Take out of an error what is not of the project's code: frames, and errors before it that were caught elsewhere.
+
+    Where Byron raised another one because of the project's, such as for a SystemExit, that of the project is returned;
+    None when no error came out of a function of the project.
+    """
+    if _is_everything_shown:
+        return error
+    found: BaseException | None = error
+    while found is not None and (frames := _own(found.__traceback__)) is None:
+        found = _before(found)
+    if found is None:
+        return None
+    found.__traceback__ = frames
+    current = found
+    while (before := _before(current)) is not None:
+        if before.__traceback__ is not None and not is_own(before.__traceback__.tb_frame.f_code.co_filename):
+            # Such as the database's own error behind Django's, or what a handler raised when it was tried before.
+            current.__cause__ = None
+            break
+        before.__traceback__ = _own(before.__traceback__)
+        current = before
+    return found
+
+
 def keep_own(error: BaseException) -> bool:
     """Take out of the tracebacks of an error, and of those that led to it, all but the project's own frames.
 
     Whether any frame is left: an error that has none never reached the project's code, or came to be without it. One
     that led to another and says just the same, as a database's own error does, is left out.
     """
+    if _is_everything_shown:
+        return True
     reached = False
     seen: set[int] = set()
     current: BaseException | None = error

@@ -161,6 +161,14 @@ def test_a_report_shows_the_reason_and_no_frames_of_byron_or_of_libraries(run_te
     assert len(report.splitlines()) <= 25, report
 
 
+def test_a_full_trace_has_all_frames(run_tests):
+    text, told = CASES["a declared handler breaks a unique value"]
+    report = run_tests(HEAD + text, "--full-trace")
+
+    assert all(each in report for each in told), report
+    assert "byron/sink/batch.py" in report and "byron/testing/component.py" in report
+
+
 def test_an_error_that_led_to_another_is_shown_by_the_project_s_lines_too(run_tests):
     text = """
 def new_author(ctx, event):

@@ -9,6 +9,7 @@ from byron.testing.plugin.reports import (
     pytest_exception_interact,
     pytest_runtest_call,
     pytest_runtest_makereport,
+    pytest_sessionstart,
     pytest_terminal_summary,
 )
 
@@ -24,6 +25,7 @@ __all__ = [
     "pytest_runtest_makereport",
     "pytest_runtest_setup",
     "pytest_runtest_teardown",
+    "pytest_sessionstart",
     "pytest_terminal_summary",
     "system",
 ]

@@ -9,11 +9,18 @@ from typing import Any
 
 import pytest
 
+from byron.testing.frames import show_everything
 from byron.testing.plugin.databases import uses_component
 from byron.testing.plugin.fixtures import NOT_RUN, RUNNING, SUBJECTS, SYSTEM
 
 #: What Byron's checks said of the project when a test first failed.
 _CHECKED = pytest.StashKey[str]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Have `--full-trace` leave out nothing: the mistake may be Byron's."""
+    if session.config.getoption("fulltrace"):
+        show_everything()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -20,8 +20,8 @@ from byron.exceptions import MissingExtraError
 from byron.schema.installed import ComponentConfig
 from byron.testing.cascades import CascadeError
 from byron.testing.events import require_event
+from byron.testing.frames import own_part
 from byron.testing.log import EventWriter
-from byron.testing.survival.causes import own_part
 from byron.testing.survival.rehearsal import EndlessError, Rehearsal
 from byron.testing.survival.report import ACROSS, CHANGING, SAME_AGAIN, TWICE, handlers_told, report
 from byron.testing.survival.schedule import Action, Crash, EndAtEach, Overtake, Restart, Schedule, Step, Turn
