@@ -2,70 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from byron.commands.context import Context
 from byron.commands.functions import HOOKS, load_function
 from byron.commands.unwritten import hook_at_work
 from byron.exceptions import ContractError
-from byron.schema.model import Command, Component, InputType
+from byron.schema.installed import ComponentConfig
+from byron.schema.model import Command, InputType, Parameter
 from byron.schema.problems import did_you_mean, quoted
 from byron.schema.reads import additions, arguments_of, function_arguments
 from byron.schema.type_ref import TypeRef
 
 
-def run_before(context: Context, command: Command, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return a command's arguments as its before hooks leave them: changed in place, or replaced.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """What a command takes: its arguments, by the names in Python, and the shapes of what is within them."""
 
-    An argument that a hook takes away is as if the client had left it out. Raises ContractError, which names the
-    hook, for arguments that the command does not take, or cannot be without; and whatever hooks raise.
-    """
-    component = context.config.component
-    for hook in command.hooks.before:
-        returned = _run(context, hook, arguments)
-        if returned is not None and not isinstance(returned, Mapping):
-            raise ContractError(
-                f"The hook {hook} of {command.name} returned {quoted(repr(returned))}: a hook before a command returns "
-                "its arguments, a mapping, or None when it changed them in place."
+    names: Sequence[str]
+    arguments: Mapping[str, Parameter]
+    shapes: Mapping[str, InputType]
+
+
+class Hooks:
+    """Run the hooks of one component's commands."""
+
+    def __init__(self, config: ComponentConfig) -> None:
+        self._config = config
+        self._taken: dict[str, _Taken] = {}
+
+    def before(self, context: Context, command: Command, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return a command's arguments as its before hooks leave them: changed in place, or replaced.
+
+        An argument that a hook takes away is as if the client had left it out. Raises ContractError, which names the
+        hook, for arguments that the command does not take, or cannot be without; and whatever hooks raise.
+        """
+        for hook in command.hooks.before:
+            returned = self._run(context, hook, arguments)
+            if returned is not None and not isinstance(returned, Mapping):
+                raise ContractError(
+                    f"The hook {hook} of {command.name} returned {quoted(repr(returned))}: a hook before a command "
+                    "returns its arguments, a mapping, or None when it changed them in place."
+                )
+            arguments = arguments if returned is None else dict(returned)
+            problem = next(_problems(self._taken_by(command), arguments), "")
+            if problem:
+                raise ContractError(f"The hook {hook} of {command.name} {problem}")
+        return arguments
+
+    def after(self, context: Context, command: Command, value: Any) -> None:
+        """Run a command's after hooks on what it returned. Raises whatever they do."""
+        for hook in command.hooks.after:
+            self._run(context, hook, value)
+
+    def _run(self, context: Context, hook: str, value: Any) -> Any:
+        with hook_at_work(hook):
+            return load_function(self._config, HOOKS, hook)(context, value)
+
+    def _taken_by(self, command: Command) -> _Taken:
+        taken = self._taken.get(command.name)
+        if taken is None:
+            component = self._config.component
+            read = () if command.read is None else additions(component).inputs
+            taken = self._taken[command.name] = _Taken(
+                names=function_arguments(component, command),
+                arguments={each.python_name: each for each in arguments_of(component, command)},
+                # Hooks may give a function more within an argument. Of what is declared, nobody would ever see it.
+                shapes=component.inputs | {each.name: each for each in read} if command.is_declared else {},
             )
-        arguments = arguments if returned is None else dict(returned)
-        problem = next(_problems(component, command, arguments), "")
-        if problem:
-            raise ContractError(f"The hook {hook} of {command.name} {problem}")
-    return arguments
+        return taken
 
 
-def run_after(context: Context, command: Command, value: Any) -> None:
-    """Run a command's after hooks on what it returned. Raises whatever they do."""
-    for hook in command.hooks.after:
-        _run(context, hook, value)
-
-
-def _run(context: Context, hook: str, value: Any) -> Any:
-    with hook_at_work(hook):
-        return load_function(context.config, HOOKS, hook)(context, value)
-
-
-def _problems(component: Component, command: Command, arguments: Mapping[str, Any]) -> Iterator[str]:
-    taken = function_arguments(component, command)
+def _problems(taken: _Taken, arguments: Mapping[str, Any]) -> Iterator[str]:
     for name in arguments:
-        if name not in taken:
-            hint = did_you_mean(str(name), taken) or "."
-            yield f"added the argument {name!r}, which it does not take{hint} It takes {', '.join(taken) or 'none'}."
-    # Hooks may give a function more within an argument. Of what is declared, nobody would ever see it.
-    shapes = _shapes(component, command) if command.is_declared else {}
-    for argument in arguments_of(component, command):
-        name = argument.python_name
+        if name not in taken.names:
+            hint = did_you_mean(str(name), taken.names) or "."
+            known = ", ".join(taken.names) or "none"
+            yield f"added the argument {name!r}, which it does not take{hint} It takes {known}."
+    for name in taken.names:
+        argument = taken.arguments[name]
         if name in arguments:
-            yield from _unknown(shapes, argument.type, name, arguments[name])
-        elif name in taken and argument.type.required:
+            yield from _unknown(taken.shapes, argument.type, name, arguments[name])
+        elif argument.type.required:
             yield f"took the argument {name!r} away, which it cannot do without."
-
-
-def _shapes(component: Component, command: Command) -> Mapping[str, InputType]:
-    read = () if command.read is None else additions(component).inputs
-    return component.inputs | {each.name: each for each in read}
 
 
 def _unknown(shapes: Mapping[str, InputType], kind: TypeRef, where: str, given: Any) -> Iterator[str]:

@@ -23,7 +23,7 @@ from byron.commands.context import Context, component_models
 from byron.commands.declared import run_declared
 from byron.commands.emissions import refuse_undeclared
 from byron.commands.functions import COMMANDS, load_function
-from byron.commands.hooks import run_after, run_before
+from byron.commands.hooks import Hooks
 from byron.commands.idempotency import Attempt
 from byron.commands.plain import plain_value
 from byron.commands.records import Decision, announced, mark_of
@@ -88,6 +88,7 @@ class CommandRunner:
         self.config = config
         self._component = config.component
         self._db = component_models(config)
+        self._hooks = Hooks(config)
         self._payloads = PayloadCodec(config.component)
         self._lag = CacheLag(config.alias, config.consumer_name, config.component.handlers)
         self._ready: Broker | None = None
@@ -172,7 +173,7 @@ class CommandRunner:
         arguments = {name: each for name, each in arguments.items() if name != VERSION or not command.version}
         none = dict.fromkeys(function_arguments(self._component, command))
         asked = deepcopy(arguments) if command.hooks.before and command.is_declared else arguments
-        given = run_before(context, command, none | arguments)
+        given = self._hooks.before(context, command, none | arguments)
         if command.is_declared:
             # An argument that was left out is no null: an update leaves its attribute alone.
             passed = {name: each for name, each in given.items() if each is not None or name in arguments}
@@ -180,7 +181,7 @@ class CommandRunner:
         else:
             value = load_function(self.config, COMMANDS, command.name)(context, **none | given)
         value = load_rows(value, context.columns)
-        run_after(context, command, value)
+        self._hooks.after(context, command, value)
         check_result(self._component, command, value)
         return value
 
