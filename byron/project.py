@@ -109,6 +109,9 @@ def _mongodb_database(url: str) -> dict[str, Any]:
     """
     require_extra("mongodb", "django_mongodb_backend", setting="CACHE_URL")
     parts = urlsplit(url)
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    if "@" in parts.path or any(urlsplit(f"//{host}").port == 0 for host in hosts):
+        raise ValueError("a part of the user or the password stands where the database's name should")
     name = unquote(parts.path.lstrip("/"))
     if not name:
         raise ImproperlyConfigured(

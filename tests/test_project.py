@@ -79,6 +79,8 @@ def test_each_component_may_have_an_address_of_its_own(engines):
         ("foo://user:secret@host/name", "foo:// is unknown"),
         ("postgres://user:sec/ret@host:5432/name", "its host or port cannot be read; in a password, / is written %2F"),
         ("mongodb://user:secret@[host/name", "its host or port cannot be read"),
+        ("mongodb://user:se/cret@host/name", "its host or port cannot be read; in a password, / is written %2F"),
+        ("mongodb://user:secret@host:1,other:xx/name", "its host or port cannot be read"),
     ],
 )
 def test_an_address_that_is_no_database_s_is_told_by_its_variable_without_passwords(engines, variable, url, problem):

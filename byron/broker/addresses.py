@@ -31,6 +31,10 @@ def _parts(address: str) -> SplitResult | str:
         host, port = parts.hostname, parts.port
     except ValueError:
         return "has a host or port that cannot be read; in a password, / is written %2F, @ %40, and : %3A"
+    # Of WebSockets, a server may have a path.
+    beyond = parts.query or parts.fragment or (parts.path.strip("/") and not parts.scheme.startswith("ws"))
+    if beyond:
+        return "has more than a host and a port; in a password, / is written %2F, ? %3F, and # %23"
     if not host:
         return "has an address without a host"
     # nats-py takes a host and port alone, but a single word is more likely something else.

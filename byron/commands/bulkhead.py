@@ -67,8 +67,9 @@ class Bulkhead:
         try:
             yield self._enter(thread)
         finally:
-            with self._changed:
-                if self._waiting.pop(thread, None) is not None:
+            # Before the lock is waited for, which may be interrupted: in one step, at any moment of the others.
+            if self._waiting.pop(thread, None) is not None:
+                with self._changed:
                     self._changed.notify()
 
     @contextmanager
@@ -88,7 +89,8 @@ class Bulkhead:
             if self._began is None:
                 self._began = monotonic()
             while self._places is not None and len(self._waiting) >= self._places:
-                left = min(self._waiting.values(), default=-math.inf) + self._patience_now(self._began) - monotonic()
+                earliest = min(list(self._waiting.values()), default=-math.inf)
+                left = earliest + self._patience_now(self._began) - monotonic()
                 if left <= 0:
                     return False
                 self._changed.wait(left)

@@ -62,7 +62,11 @@ def new_event(
     if not _EVENT_NAME.fullmatch(name):
         raise EventError(f"{name!r} cannot name an event: use words joined by dots, such as new.student.")
     # What the caller does with its lists afterwards, an after hook with an answer's for one, is not in the event.
-    content = _copied(attributes_of(payload) if isinstance(payload, models.Model) else dict(payload))
+    content = attributes_of(payload) if isinstance(payload, models.Model) else dict(payload)
+    try:
+        content = {attribute: _copied(value) for attribute, value in content.items()}
+    except RecursionError as error:
+        raise EventError(f"The payload of {name} is nested too deeply.") from error
     return Event(
         name=name,
         key=payloads.key(name, content) if key is None else key,
@@ -76,7 +80,7 @@ def new_event(
 
 def _shown(value: Any) -> str:
     """Return a value as clients write it."""
-    return str(msgspec.to_builtins(value, enc_hook=str))
+    return value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode().strip('"')
 
 
 def _copied(value: Any) -> Any:

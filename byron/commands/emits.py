@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from django.db import models
+from django.db import DatabaseError, models
 
 from byron.commands.context import Context, attributes_of
+from byron.events.ids import new_id
 from byron.events.misfits import misfit
 from byron.exceptions import CommandError, ContractError, EventError
 from byron.schema.defaults import default_value, fixed_values
@@ -32,7 +33,7 @@ def run_emit(
     """
     entity = context.config.component.types[command.return_type.name]
     try:
-        payload, answer = _outcome(context, command, emit, entity, arguments)
+        payload, answer = _outcome(context, command, emit, entity, arguments, context.uuid)
     except _UnfitError as error:
         if command.hooks.before and _is_fit(context, command, emit, entity, asked):
             hooks = listed(command.hooks.before)
@@ -45,14 +46,20 @@ def run_emit(
 
 def _is_fit(context: Context, command: Command, emit: Emit, entity: ObjectType, arguments: Mapping[str, Any]) -> bool:
     try:
-        _outcome(context, command, emit, entity, arguments)
-    except (_UnfitError, CommandError):
+        # The ids that a test chose are for what is emitted.
+        _outcome(context, command, emit, entity, arguments, new_id)
+    except (_UnfitError, CommandError, DatabaseError):
         return False
     return True
 
 
 def _outcome(
-    context: Context, command: Command, emit: Emit, entity: ObjectType, arguments: Mapping[str, Any]
+    context: Context,
+    command: Command,
+    emit: Emit,
+    entity: ObjectType,
+    arguments: Mapping[str, Any],
+    make_id: Callable[[], str],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return an event's payload, and the entity to answer with. Raises _UnfitError, and CommandError as `_find`."""
     component = context.config.component
@@ -60,7 +67,7 @@ def _outcome(
     if emit.operation == "create":
         _refuse_nulls(entity, given, "leave it out to get its default")
         given = {**_defaults(component, entity), **given}
-        made = {"id": context.uuid(), **{each.python_name: given[each.python_name] for each in entity.attributes}}
+        made = {"id": make_id(), **{each.python_name: given[each.python_name] for each in entity.attributes}}
         return _fitting(context, emit, made), made
     standing = _find(context, entity, given.pop("id"))
     if emit.operation == "delete":

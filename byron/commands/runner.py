@@ -89,6 +89,7 @@ class CommandRunner:
         self._component = config.component
         self._db = component_models(config)
         self._hooks = Hooks(config)
+        self._none: dict[str, Mapping[str, None]] = {}
         self._payloads = PayloadCodec(config.component)
         self._lag = CacheLag(config.alias, config.consumer_name, config.component.handlers)
         self._ready: Broker | None = None
@@ -171,19 +172,26 @@ class CommandRunner:
     def _value(self, context: Context, command: Command, arguments: Mapping[str, Any]) -> Any:
         """Run the hooks and the function, and hold the result against what was declared."""
         arguments = {name: each for name, each in arguments.items() if name != VERSION or not command.version}
-        none = dict.fromkeys(function_arguments(self._component, command))
-        asked = deepcopy(arguments) if command.hooks.before and command.is_declared else arguments
-        given = self._hooks.before(context, command, none | arguments)
+        none = self._left_out(command)
+        asked = deepcopy(arguments) if command.hooks.before and command.emit is not None else arguments
+        given = self._hooks.before(context, command, {**none, **arguments})
         if command.is_declared:
             # An argument that was left out is no null: an update leaves its attribute alone.
             passed = {name: each for name, each in given.items() if each is not None or name in arguments}
             value = self._declared(context, command, passed, asked)
         else:
-            value = load_function(self.config, COMMANDS, command.name)(context, **none | given)
+            value = load_function(self.config, COMMANDS, command.name)(context, **{**none, **given})
         value = load_rows(value, context.columns)
         self._hooks.after(context, command, value)
         check_result(self._component, command, value)
         return value
+
+    def _left_out(self, command: Command) -> Mapping[str, None]:
+        """Return a command's arguments as its function gets those that the client leaves out."""
+        found = self._none.get(command.name)
+        if found is None:
+            found = self._none[command.name] = dict.fromkeys(function_arguments(self._component, command))
+        return found
 
     def _declared(
         self, context: Context, command: Command, arguments: Mapping[str, Any], asked: Mapping[str, Any]

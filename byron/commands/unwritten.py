@@ -23,17 +23,17 @@ class Function:
         return f"the {self.kind} {self.name}"
 
 
-#: The functions that said that they are not written, with what each was first called for; None where nobody asks.
-_noted: ContextVar[dict[Function, str] | None] = ContextVar("byron_unwritten", default=None)
+#: The functions that said that they are not written, with what each was called for; None where nobody asks.
+_noted: ContextVar[dict[Function, list[str]] | None] = ContextVar("byron_unwritten", default=None)
 
 
 @contextmanager
-def noting_unwritten() -> Iterator[Mapping[Function, str]]:
+def noting_unwritten() -> Iterator[Mapping[Function, list[str]]]:
     """Give the functions that say, meanwhile and in this context, that they are not written.
 
-    With each comes the command, or the event, for which it was first called.
+    With each come the commands and events for which it was called.
     """
-    found: dict[Function, str] = {}
+    found: dict[Function, list[str]] = {}
     token = _noted.set(found)
     try:
         yield found
@@ -60,4 +60,4 @@ def note_unwritten(log: logging.Logger, around: Function, cause: str, about: str
     log.warning("%s is not written: nothing done for %s", function, about)
     found = _noted.get()
     if found is not None:
-        found.setdefault(function, cause)
+        found.setdefault(function, []).append(cause)

@@ -33,7 +33,8 @@ def time_as_text(value: Any) -> str:
         if isinstance(value, kind):
             # As Python's own class has it, whatever the subclass adds. What freezes time puts subclasses in the place
             # of these names, too, so that making an instance here would help nobody.
-            return str(kind.isoformat(value)).replace("+00:00", "Z")
+            text = str(kind.isoformat(value))
+            return f"{text.removesuffix('+00:00')}Z" if text.endswith("+00:00") else text
     raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
 
 

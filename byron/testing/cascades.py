@@ -91,9 +91,10 @@ class CascadeWatch:
         first, source = self._emitted[last.root].kind
         name, emitter = last.kind
         times = self._recurring[last.root]
+        often = f"{times} time{'' if times == 1 else 's'}"
         text = "\n".join(
             [
-                f"An endless cascade: {name}, emitted by {emitter}, leads to itself, {times} times by now.",
+                f"An endless cascade: {name}, emitted by {emitter}, leads to itself, {often} by now.",
                 "Handlers emit these in turn, each because of the one before:",
                 *lines,
                 f"It began with {first}, emitted by {source}. Have one of the handlers emit only when there is news.",

@@ -27,7 +27,7 @@ from byron.testing.cascades import LogUnderTest
 from byron.testing.commands import as_json
 from byron.testing.examples import run_examples
 from byron.testing.failures import GraphQLFailure
-from byron.testing.frames import keep_own
+from byron.testing.frames import is_everything_shown, keep_own
 from byron.testing.subject import Subject, acting_user, idempotency_key
 from byron.testing.survival import Survival
 
@@ -170,7 +170,10 @@ class ComponentUnderTest(Subject):
 
 @contextmanager
 def _logged_in_a_line() -> Iterator[None]:
-    """Keep tracebacks out of the API's log: the failure that the test gets has them."""
+    """Keep tracebacks out of the API's log, unless all is to be shown: the failure that the test gets has them."""
+    if is_everything_shown():
+        yield
+        return
 
     def without_traceback(record: logging.LogRecord) -> bool:
         if record.exc_info:

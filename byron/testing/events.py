@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from byron.events.event import Event
@@ -35,6 +36,10 @@ class WrittenEvent(Event):
         return summary(self)
 
 
+#: The time of an event that was written and did not happen yet.
+NOT_YET = datetime.max.replace(tzinfo=UTC)
+
+
 def event(
     name: str, payload: Mapping[str, Any] | None = None, /, *, key: str | None = None, **attributes: Any
 ) -> WrittenEvent:
@@ -50,7 +55,8 @@ def event(
         other = named[snake_case(twice[0])]
         both = "" if other == twice[0] else f" as {other}"
         raise TypeError(f"{name} has {twice[0]} twice: in the mapping{both}, and by name. Leave one of them out.")
-    return WrittenEvent(name=name, key=key or "", payload={**(payload or {}), **attributes}, namespace="", source="")
+    content = {**(payload or {}), **attributes}
+    return WrittenEvent(name=name, key=key or "", payload=content, namespace="", source="", time=NOT_YET)
 
 
 def require_event(given: object) -> Event:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sysconfig
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -39,6 +40,11 @@ def show_everything() -> None:
     _is_everything_shown = True
 
 
+def is_everything_shown() -> bool:
+    """Whether nothing is left out."""
+    return _is_everything_shown
+
+
 def own_part(error: BaseException) -> BaseException | None:
     """Take out of an error what is not of the project's code: frames, and errors before it that were caught elsewhere.
 
@@ -47,20 +53,19 @@ def own_part(error: BaseException) -> BaseException | None:
     """
     if _is_everything_shown:
         return error
-    found: BaseException | None = error
-    while found is not None and (frames := _own(found.__traceback__)) is None:
-        found = _before(found)
+    chain = list(_chain(error))
+    found = next((each for each in chain if _own(each.__traceback__) is not None), None)
     if found is None:
         return None
-    found.__traceback__ = frames
-    current = found
-    while (before := _before(current)) is not None:
-        if before.__traceback__ is not None and not is_own(before.__traceback__.tb_frame.f_code.co_filename):
+    last = found
+    for each in chain[chain.index(found) :]:
+        is_elsewhere = each.__traceback__ is not None and not is_own(each.__traceback__.tb_frame.f_code.co_filename)
+        if is_elsewhere and each is not found:
             # Such as the database's own error behind Django's, or what a handler raised when it was tried before.
-            current.__cause__ = None
+            last.__cause__ = None
             break
-        before.__traceback__ = _own(before.__traceback__)
-        current = before
+        each.__traceback__ = _own(each.__traceback__)
+        last = each
     return found
 
 
@@ -73,20 +78,28 @@ def keep_own(error: BaseException) -> bool:
     if _is_everything_shown:
         return True
     reached = False
+    for each in _chain(error):
+        each.__traceback__ = _own(each.__traceback__)
+        reached = reached or each.__traceback__ is not None
+        passed = {id(each)}
+        while (before := _before(each)) is not None and str(before) == str(each) and not place(before):
+            if id(before) in passed:
+                break
+            passed.add(id(before))
+            each.__cause__ = before.__cause__
+            each.__context__ = before.__context__
+            each.__suppress_context__ = before.__suppress_context__
+    return reached
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Give an error and those that led to it, each once: one may be its own cause."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
-        current.__traceback__ = _own(current.__traceback__)
-        reached = reached or current.__traceback__ is not None
-        before = _before(current)
-        if before is not None and str(before) == str(current) and not place(before):
-            current.__cause__ = before.__cause__
-            current.__context__ = before.__context__
-            current.__suppress_context__ = before.__suppress_context__
-            before = _before(current)
-        current = before
-    return reached
+        yield current
+        current = _before(current)
 
 
 def _before(error: BaseException) -> BaseException | None:

@@ -12,7 +12,7 @@ from byron.events.event import Event, Message, StoredMessage
 from byron.events.payloads import PayloadCodec
 from byron.exceptions import EventError
 from byron.schema.model import Component
-from byron.testing.events import WrittenEvent, as_news
+from byron.testing.events import NOT_YET, as_news
 
 #: pytest shows the test, not what it calls here.
 __tracebackhide__ = True
@@ -81,11 +81,11 @@ class EventWriter:
     def _completed(self, sparse: Event) -> Event:
         """Return an event with what a test leaves out: its key, where it comes from, and that it happens now.
 
-        One that was read from a log has a time of its own.
+        One that was read from a log has a time of its own, and so has one that was given another.
         """
         return replace(
             sparse,
-            time=now() if isinstance(sparse, WrittenEvent) else sparse.time,
+            time=now() if sparse.time == NOT_YET else sparse.time,
             key=sparse.key or self.payloads.key(sparse.name, sparse.payload),
             namespace=sparse.namespace or self._component.namespace,
             source=sparse.source or self._component.name,

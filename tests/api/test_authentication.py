@@ -718,6 +718,10 @@ def test_only_public_keys_are_left_for_the_next_process(server, clock, last_good
     UrlKeys(server.url, ALL, clock=clock).current()
     [file] = tmp_path.glob("keys*")
     assert private["d"] not in file.read_text()
+    server.text = json.dumps({"keys": [issuer.jwk, {"k": "secret1"}, {"kty": "AKP", "pub": "p", "priv": "secret2"}]})
+    clock.now += 601
+    UrlKeys(server.url, ALL, clock=clock).current()
+    assert "secret" not in file.read_text()
     assert file.stat().st_mode & 0o077 == 0
 
     server.text = json.dumps({"keys": [{"kty": "oct", "k": encoded(b"s" * 32), "kid": "h"}]})

@@ -26,6 +26,8 @@ def messages(*ids):
         ("nats://user:secret@:4222", "has an address without a host"),
         ("nats://user:se/cret@broker:4222", "has a host or port that cannot be read; in a password, / is written %2F"),
         ("nats://broker:secret", "has a host or port that cannot be read"),
+        ("nats://user:12#secret@broker:4222", "has more than a host and a port; in a password, / is written %2F"),
+        ("nats://broker:4222/secret?a=b", "has more than a host and a port"),
         ("nats://a:4222,ws://b:80", "mixes addresses of WebSockets with others"),
     ],
 )

@@ -106,6 +106,12 @@ def test_what_a_hook_spoils_is_no_mistake_of_the_client_s(run, component, change
     assert component.events == []
 
 
+def test_whose_mistake_it_was_takes_no_id_that_a_test_chose(run, component):
+    component.choose_ids("42")
+    with pytest.raises(ContractError, match="^What tidy made of the arguments of addBook is refused: "):
+        run("addBook", {"data": {**DATA}}, before=changing(title=5))
+
+
 def test_what_was_unfit_before_is_the_client_s(run):
     with pytest.raises(CommandError, match="author takes 255 characters at most") as caught:
         run("addBook", {"data": {**DATA, "author": "a" * 256}}, before=changing(title="T"))

@@ -218,3 +218,10 @@ def test_an_unknown_component_is_named(component):
     told = r"no component 'libary' in this project; did you mean \"library\"\? There are: library, students\."
     with pytest.raises(CommandError, match=told):
         call_command("parked", component="libary")
+
+
+def test_an_empty_name_is_no_component_and_discards_nothing(component):
+    with pytest.raises(CommandError, match="no component '' in this project"):
+        call_command("parked", "discard", "--all", "--no-input", component="")
+    with pytest.raises(CommandError, match="no component '' in this project"):
+        call_command("rebuildcache", "")

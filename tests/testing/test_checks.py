@@ -28,7 +28,7 @@ def test_again(component):
 def broken(component):
     raise RuntimeError("not this time")
 
-def test_with_a_broken_fixture(broken): pass
+def test_broken_fixture(broken): pass
 
 def test_without_a_component():
     assert 1 == 2
@@ -116,15 +116,43 @@ CASES = {
 
 
 @pytest.mark.parametrize(("change", "lines"), CASES.values(), ids=CASES)
-def test_what_is_wrong_with_the_project_is_told_with_each_test_that_fails(tell, change, lines):
+def test_what_is_wrong_with_the_project_is_told_once_tests_of_it_have_failed(tell, change, lines):
     told = tell(change)
 
-    # In the call and in a fixture, but not where no component is used.
-    assert told.count(SECTION) == 3, told
+    assert told.count(SECTION) == 1, told
     for line in lines:
-        assert told.count(line) == 3, told
-    section = told.partition(SECTION)[2].partition("____")[0].splitlines()[1:]
+        assert told.count(line) == 1, told
+    section = told.partition(SECTION)[2].partition("short test summary")[0].splitlines()[1:-1]
     assert len([line for line in section if line.strip()]) <= 3, told
+
+
+def test_processes_that_share_the_tests_tell_it_too(tell):
+    change, [line] = CASES["a function that is missing"]
+    told = tell(change, "-p", "xdist.plugin", "-n", "1")
+
+    assert told.count(SECTION) == 1, told
+    assert line in told
+
+
+@pytest.mark.parametrize("chosen", ["test_broken_fixture", "test_without_a_component"])
+def test_it_is_told_of_fixtures_and_not_of_tests_without_a_component(tell, chosen):
+    change, [line] = CASES["a function that is missing"]
+    told = tell(change, "-k", chosen)
+
+    assert (line in told) == (chosen == "test_broken_fixture"), told
+
+
+def test_what_a_test_has_replaced_is_not_the_project_s(tell):
+    test = """
+
+def test_replaces(component, settings):
+    settings.DATABASE_ROUTERS = []
+    assert 1 == 2
+"""
+    told = tell(lambda project: (project / "test_it.py").write_text(TEST + test), "-k", "replaces")
+
+    assert "1 failed" in told, told
+    assert SECTION not in told
 
 
 def test_nothing_is_told_of_a_project_that_is_as_it_should_be(tell):
@@ -146,14 +174,14 @@ def test_of_many_problems_the_first_are_told(tell):
 
     told = tell(edit_much)
 
-    assert told.count("byron.E005: count9 has no file parcels/api/commands/count9.py") == 3, told
+    assert told.count("byron.E005: count9 has no file parcels/api/commands/count9.py") == 1, told
     assert "count29" not in told
-    assert told.count("… 40 more lines") == 3, told
+    assert told.count("… 40 more lines") == 1, told
 
 
 def test_checks_that_fail_themselves_are_told_in_a_line(tell):
     told = tell(edit(COMMAND, '"""The mutation createDepot."""', "raise SystemExit('enough')"))
 
-    assert told.count(f"{SECTION} ") == 3, told
-    assert told.count("Byron's checks could not be run: SystemExit: enough\n") == 3, told
+    assert told.count(f"{SECTION} ") == 1, told
+    assert told.count("Byron's checks could not be run: SystemExit: enough\n") == 1, told
     assert "INTERNALERROR" not in told

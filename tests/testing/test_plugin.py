@@ -115,8 +115,16 @@ class TestBooks(TestCase):
 
     def test_more(self): pass
 """,
+        """
+from django.test import TestCase
+
+class TestBooks(TestCase):
+    databases = {"default"}
+
+    def test_it(self): pass
+""",
     ],
-    ids=["marker", "TestCase"],
+    ids=["marker", "TestCase", "TestCase of default alone"],
 )
 def test_whoever_names_the_empty_default_is_told_and_later_tests_have_their_databases(run_tests, text):
     told = run_tests(text + AFTER_IT)

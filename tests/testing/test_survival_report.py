@@ -230,9 +230,10 @@ def report_of(tmp_path):
         (['ctx.db.Shelf.objects.create(id="s2", label="one", count=0)'], "IntegrityError: UNIQUE"),
         (['ctx.db.Shelf.objects.get(pk="s1")'], "cannot apply these events"),
         (["raise SystemExit(1)"], "HandlerEndedError: It raised SystemExit(1)"),
+        (['error = ValueError("no shelf")', "raise error from error"], "ValueError: no shelf"),
         (['ctx.emit("trouble.made", dict(event.payload))'], "An endless cascade"),
     ],
-    ids=["order", "global", "raises", "database", "read", "exit", "cascade"],
+    ids=["order", "global", "raises", "database", "read", "exit", "own cause", "cascade"],
 )
 def test_a_report_shows_the_test_the_handler_and_the_reason_alone(report_of, handler, reason):
     lines = report_of(handler)

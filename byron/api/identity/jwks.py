@@ -30,6 +30,9 @@ ALGORITHMS = tuple(sorted(_KEYS_FOR))
 #: What a key set should not hold: with these a token can be signed. They are never read.
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
 
+#: What public keys are made of, and all that is written down of them.
+_PUBLIC = frozenset({"kty", "kid", "use", "key_ops", "alg", "crv", "x", "y", "n", "e"})
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeySet:
@@ -56,7 +59,7 @@ def public_part(text: bytes) -> str | None:
 
     Raises KeysUnavailableError when the text is no JWKS.
     """
-    entries = [{name: value for name, value in entry.items() if name not in _PRIVATE} for entry in _entries(text)]
+    entries = [{name: value for name, value in entry.items() if name in _PUBLIC} for entry in _entries(text)]
     return None if any(entry.get("kty") == "oct" for entry in entries) else json.dumps({"keys": entries})
 
 

@@ -50,7 +50,7 @@ class Command(BaseCommand):
         parser.add_argument("--no-input", action="store_true", help="Discard without asking.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        components = choose(require_components(), [options["component"]] if options["component"] else [])
+        components = choose(require_components(), [] if options["component"] is None else [options["component"]])
         selection = Selection(ids=options["ids"], key=options["key"], handler=options["handler"])
         given = bool(selection.ids or selection.key is not None or selection.handler)
         action = options["action"]

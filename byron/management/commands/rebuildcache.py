@@ -97,7 +97,7 @@ def _chosen(components: list[ComponentConfig], label: str | None) -> ComponentCo
     if label is None and len(components) > 1:
         known = ", ".join(config.label for config in components)
         raise CommandError(f"This project has several components; name one: {known}.")
-    return choose(components, [label] if label else [])[0]
+    return choose(components, [] if label is None else [label])[0]
 
 
 def _as_of(

@@ -56,14 +56,14 @@ def refuse_missing(item: pytest.Item) -> None:
 
 def _mend_class(item: pytest.Item, aliases: list[str]) -> None:
     """Do the same for a test of Django's TestCase, which names its databases by an attribute."""
-    from django.db import DEFAULT_DB_ALIAS
     from django.test import SimpleTestCase
 
     cls: Any = getattr(item, "cls", None)
     if cls is None or not issubclass(cls, SimpleTestCase) or not cls.databases:
         return
-    is_default = cls.databases != _ALL and set(cls.databases) == {DEFAULT_DB_ALIAS}
-    databases = _databases(item, None if is_default and not _is_default_there() else cls.databases, aliases)
+    own = [each for each in cls.__mro__ if not each.__module__.startswith("django.")]
+    is_named = _is_default_there() or any("databases" in vars(each) for each in own)
+    databases = _databases(item, cls.databases if is_named else None, aliases)
     if databases != cls.databases:
         cls.databases = set(databases)
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
-from byron.testing.plugin.fixtures import SUBJECTS
+from byron.testing.plugin.fixtures import RUNNING, SUBJECTS, SYSTEM
 
 
 @pytest.hookimpl(wrapper=True)
@@ -19,6 +20,11 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
     before = _unexamined(item)
     result = yield
     problems = _unexamined(item) - before
+    # A test that is run again has others.
+    keys: tuple[pytest.StashKey[Any], ...] = (SUBJECTS, SYSTEM, RUNNING)
+    for key in keys:
+        if key in item.stash:
+            del item.stash[key]
     if problems:
         pytest.fail("\n".join(problems.elements()), pytrace=False)
     return result

@@ -13,9 +13,6 @@ from byron.testing.frames import show_everything
 from byron.testing.plugin.databases import uses_component
 from byron.testing.plugin.fixtures import NOT_RUN, RUNNING, SUBJECTS, SYSTEM
 
-#: What Byron's checks said of the project when a test first failed.
-_CHECKED = pytest.StashKey[str]()
-
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Have `--full-trace` leave out nothing: the mistake may be Byron's."""
@@ -56,30 +53,16 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what the processes of a failed test said, and what is wrong with the project itself."""
+    """Show what the processes of a failed test said, and note that the project itself may be wrong."""
     report = yield
     running = item.stash.get(RUNNING, None)
     if running is not None and report.when == "call" and report.failed:
         processes = [process for member in running for process in member.processes]
         report.sections += [(f"log of {process.name}", process.tail()) for process in processes]
     if report.failed and report.when in ("setup", "call") and uses_component(item):
-        told = _project_problems(item.config)
-        if told:
-            report.sections.append(("What Byron's checks say of the project", told))
+        # It goes with the report to the process that prints it.
+        report.is_of_component = True  # type: ignore[attr-defined]
     return report
-
-
-def _project_problems(config: pytest.Config) -> str:
-    """Return what Byron's checks say, which are run once."""
-    from django.apps import apps
-
-    if not apps.ready:
-        return ""
-    if _CHECKED not in config.stash:
-        from byron.testing.checks import project_problems
-
-        config.stash[_CHECKED] = project_problems()
-    return config.stash[_CHECKED]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -98,10 +81,26 @@ def pytest_exception_interact(node: pytest.Item | pytest.Collector, call: pytest
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say it loudly when tests on real processes were left out for lack of a server."""
+    """Tell what is wrong with the project when tests of it failed, and which tests had no server."""
+    stats = terminalreporter.stats
+    if any(getattr(each, "is_of_component", False) for each in (*stats.get("failed", ()), *stats.get("error", ()))):
+        _tell_problems(terminalreporter)
     reports = [each for each in terminalreporter.stats.get("skipped", []) if NOT_RUN in str(each.longrepr)]
     if reports:
         terminalreporter.section(f"{len(reports)} tests {NOT_RUN}", yellow=True, bold=True)
         terminalreporter.line("There is no nats-server: pip install 'byron-framework[embedded]'")
         for report in reports:
             terminalreporter.line(f"    {report.nodeid}")
+
+
+def _tell_problems(terminalreporter: Any) -> None:
+    """Tell what Byron's checks say of the project: now, when no test has anything replaced."""
+    from django.apps import apps
+
+    if not apps.ready:
+        return
+    from byron.testing.checks import project_problems
+
+    if told := project_problems():
+        terminalreporter.section("What Byron's checks say of the project", yellow=True, bold=True)
+        terminalreporter.line(told)
