@@ -60,6 +60,21 @@ def freeze(pid: int) -> None:
         wait_for(is_stopped, f"process {pid} to stop")
 
 
+def processes_of(directory: Path) -> list[str]:
+    """Return the command lines of the processes that work in a directory or name it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
+            place = os.readlink(process / "cwd")
+        except OSError:
+            # It has ended meanwhile, as a zombie has.
+            continue
+        if str(directory) in command or place.startswith(str(directory)):
+            found.append(command)
+    return found
+
+
 #: What changes how pytest prints: a CI's own variables make it fold nothing, others add colours.
 PRINTING = {"CI", "BUILD_NUMBER", "COLUMNS", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "PYTEST_ADDOPTS"}
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.management.fake_projects import files_of, processes_of, remember_port
-from tests.processes import System, byron_admin, wait_for
+from tests.management.fake_projects import files_of, remember_port
+from tests.processes import System, byron_admin, processes_of, wait_for
 
 pytestmark = [
     pytest.mark.broker,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.processes import System, byron_admin, system, wait_for
+from tests.processes import System, byron_admin, processes_of, system, wait_for
 
 pytestmark = pytest.mark.broker
 
@@ -21,21 +18,6 @@ def project(tmp_path) -> Iterator[System]:
     byron_admin("startcomponent", "students", directory=tmp_path)
     with system(tmp_path / "students", tmp_path / "state", "Calisto") as running:
         yield running
-
-
-def processes_of(directory: Path) -> list[str]:
-    """Return the command lines of processes that work in a directory or name it."""
-    listed = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
-    found = []
-    for line in listed.splitlines():
-        pid, _, command = line.strip().partition(" ")
-        try:
-            place = os.readlink(f"/proc/{pid}/cwd")
-        except OSError:
-            continue
-        if str(directory) in command or place.startswith(str(directory)):
-            found.append(command)
-    return found
 
 
 def test_it_runs_everything_and_leaves_nothing_behind(project, tmp_path):

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,26 +94,6 @@ def change(project: Project, **facts: Any) -> None:
     """Change what a project is."""
     path = project.path / "facts.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
-
-
-def processes_of(directory: Path) -> list[str]:
-    """Return the command lines of the processes that work in a directory or name it."""
-    return [command for pid, command in _processes() if str(directory) in command or _works_in(pid, directory)]
-
-
-def _processes() -> Iterator[tuple[str, str]]:
-    listed = subprocess.run(["ps", "-ww", "-eo", "pid=,stat=,args="], capture_output=True, text=True, check=True).stdout
-    for line in listed.splitlines():
-        pid, state, command = line.split(maxsplit=2)
-        if not state.startswith("Z"):
-            yield pid, command
-
-
-def _works_in(pid: str, directory: Path) -> bool:
-    try:
-        return os.readlink(f"/proc/{pid}/cwd").startswith(str(directory))
-    except OSError:
-        return False
 
 
 def files_of(directory: Path) -> list[str]:

@@ -16,8 +16,8 @@ from byron.management.engines import EngineError, ProcessEngine
 from byron.management.engines.base import Order
 from byron.management.engines.identity import Identity
 from byron.management.engines.state import ChildRecord, ProjectState, Record
-from tests.management.fake_projects import change, files_of, make_project, processes_of
-from tests.processes import free_port, wait_for
+from tests.management.fake_projects import change, files_of, make_project
+from tests.processes import free_port, processes_of, wait_for
 
 
 class Bench:

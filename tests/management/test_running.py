@@ -17,8 +17,8 @@ from byron.broker import server
 from byron.management.cli import main
 from byron.management.systems import running
 from byron.management.systems.projects import Project, ProjectError, find_projects
-from tests.management.fake_projects import change, files_of, make_project, processes_of, remember_port
-from tests.processes import Running, free_port, run, wait_for
+from tests.management.fake_projects import change, files_of, make_project, remember_port
+from tests.processes import Running, free_port, processes_of, run, wait_for
 
 
 @pytest.fixture
